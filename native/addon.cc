@@ -1,0 +1,77 @@
+// The addon: what src/binding.ts sees of the core. Constants, kinds, the table of functions, and the way to open a
+// realm or run a host.
+#include <napi.h>
+#include <stdlib.h>
+
+#include "core/api.h"
+#include "core/error.h"
+#include "core/kinds.h"
+#include "core/layout.h"
+#include "core/realm.h"
+#include "edge.h"
+#include "host.h"
+
+namespace haft {
+namespace {
+
+constexpr int64_t kExitMilliseconds = 1000;
+constexpr napi_type_tag kApiTag = {0x68616674, 0x61706900};
+
+Napi::Object layout(Napi::Env env) {
+  Napi::Object object = Napi::Object::New(env);
+#define HAFT_LAYOUT_SET(name, value) object.Set(#name, Napi::Number::New(env, (double)(value)));
+  HAFT_LAYOUT_MAP(HAFT_LAYOUT_SET)
+#undef HAFT_LAYOUT_SET
+  return object;
+}
+
+Napi::Object statuses(Napi::Env env) {
+  Napi::Object object = Napi::Object::New(env);
+#define HAFT_STATUS_SET(name, number, message, next) object.Set("HAFT_" #name, Napi::Number::New(env, number));
+  HAFT_STATUS_MAP(HAFT_STATUS_SET)
+#undef HAFT_STATUS_SET
+  return object;
+}
+
+// The table for C, for the addons of others: an external whose data is `const haft_api *`.
+Napi::Value api(Napi::Env env) {
+  napi_value external;
+  if (napi_create_external(env, const_cast<haft_api *>(api_table()), nullptr, nullptr, &external) != napi_ok ||
+      napi_type_tag_object(env, external, &kApiTag) != napi_ok)
+    return env.Undefined();
+  return Napi::Value(env, external);
+}
+
+// (name, fingerprint, names of the ops each ended by NUL): the kind's number, or a negative status.
+Napi::Value define_kind(const Napi::CallbackInfo &info) {
+  const Napi::Env env = info.Env();
+  const std::string name = info[0].As<Napi::String>();
+  bool lossless;
+  const uint64_t fingerprint = info[1].As<Napi::BigInt>().Uint64Value(&lossless);
+  const std::string ops = info[2].As<Napi::String>();
+  haft_kind kind = 0;
+  const haft_status status = kind_define(name.data(), name.size(), fingerprint, ops.data(), ops.size(), &kind);
+  return Napi::Number::New(env, status == HAFT_OK ? (double)kind : status);
+}
+
+void close_all() { realms_close_all(kExitMilliseconds); }
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  // P25: process.exit() on the main thread runs no cleanup hook.
+  static const int at_exit = atexit(close_all);
+  (void)at_exit;
+  exports.Set("layout", layout(env));
+  exports.Set("statuses", statuses(env));
+  exports.Set("api", api(env));
+  exports.Set("defineKind", Napi::Function::New(env, define_kind, "defineKind"));
+  exports.Set("open", Napi::Function::New(env, edge_open, "open"));
+  exports.Set("runHost", Napi::Function::New(env, host_run, "runHost"));
+  exports.Set("closeAll", Napi::Function::New(env, [](const Napi::CallbackInfo &) { close_all(); }, "closeAll"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace haft
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) { return haft::init(env, exports); }
+NODE_API_MODULE(haft, Init)

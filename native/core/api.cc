@@ -1,0 +1,59 @@
+// See api.h. Each entry is one function of the core; what an entry promises stands in haft.h.
+#include "api.h"
+
+#include "calls.h"
+#include "error.h"
+#include "kinds.h"
+#include "names.h"
+#include "realm.h"
+#include "slots.h"
+
+namespace haft {
+namespace {
+
+haft_status check(haft_handle handle, haft_kind kind) {
+  uint64_t word;
+  Target target;
+  return slot_check(handle, kind, &word, &target);
+}
+
+haft_status kind_of(haft_handle handle, haft_kind *kind) {
+  uint64_t word;
+  Target target;
+  if (!kind) return fail(HAFT_E_ARGUMENT, handle);
+  *kind = 0;
+  const haft_status status = slot_check(handle, 0, &word, &target);
+  if (status == HAFT_OK) *kind = word_kind(word);
+  return status;
+}
+
+haft_status realm_of(haft_handle handle, haft_realm *realm) {
+  uint64_t word;
+  Target target;
+  if (!realm) return fail(HAFT_E_ARGUMENT, handle);
+  *realm = 0;
+  const haft_status status = slot_check(handle, 0, &word, &target);
+  if (status == HAFT_OK) *realm = target.realm_id;
+  return status;
+}
+
+haft_status checked_realm(haft_realm realm) {
+  const haft_status status = realm_check(realm);
+  return status == HAFT_OK ? HAFT_OK : fail(status);
+}
+
+const haft_api table = {
+    sizeof(haft_api), HAFT_VERSION_MAJOR, HAFT_VERSION_MINOR,
+    slot_retain,      slot_release,       check,
+    kind_of,          realm_of,           kind_find,
+    op_find,          name_find,          checked_realm,
+    post,             call,               call_many,
+    value_free,       last_error,         status_name,
+    status_message,
+};
+
+}  // namespace
+
+const haft_api *api_table() { return &table; }
+
+}  // namespace haft

@@ -1,0 +1,264 @@
+// See calls.h.
+#include "calls.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "error.h"
+#include "heap.h"
+#include "kinds.h"
+#include "mailbox.h"
+#include "message.h"
+#include "process.h"
+#include "replies.h"
+#include "slots.h"
+#include "wait.h"
+
+namespace haft {
+namespace {
+
+constexpr haft_value kVoid = {HAFT_VOID, 0, {0}};
+constexpr int64_t kHeapPollNanoseconds = 1000 * 1000;
+
+// What a full mailbox means to the sender.
+struct WhenFull {
+  haft_status status;  // to return when time is up, HAFT_OK to drop
+  Deadline deadline;
+};
+
+// Checks the handle and the op against the slot: nothing is sent to an object of another kind.
+haft_status address(haft_handle handle, haft_op op, Target *target) {
+  uint64_t word;
+  const haft_status status = slot_check(handle, HAFT_OP_KIND(op), &word, target);
+  if (status != HAFT_OK) return status;
+  if (HAFT_OP_KIND(op) == 0 || (op & 0xffff) >= kind_ops(HAFT_OP_KIND(op))) return fail(HAFT_E_OP, handle);
+  return HAFT_OK;
+}
+
+// One try: HAFT_E_FULL or HAFT_E_NO_MEMORY when there is no room now.
+haft_status try_send(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
+  InFlight counted(t.realm, t.shard);
+  if (!still_open(t)) return HAFT_E_CLOSED;
+  const haft_status status = grade(t, t.slot->word.load(std::memory_order_acquire));
+  if (status != HAFT_OK) return status;
+  uint32_t cells = plan.cells;
+  if (cells > kMessageCells) {
+    plan.chunk = heap_take(t.realm, plan.tail_bytes);
+    if (!plan.chunk) return HAFT_E_NO_MEMORY;
+    cells = 2;
+  }
+  const Claim claimed = claim(arena()->realms[t.realm].rings[t.shard], cells);
+  if (!claimed.cell) {
+    if (plan.chunk) heap_give(t.realm, plan.chunk);
+    plan.chunk = 0;
+    return HAFT_E_FULL;
+  }
+  write_message(plan, t.handle, op, reply, claimed.cell);
+  publish(claimed);
+  notify(t.realm, t.shard);
+  return HAFT_OK;
+}
+
+haft_status send(const Target &t, haft_op op, Plan &plan, uint32_t reply, const WhenFull &full) {
+  for (;;) {
+    const haft_status status = try_send(t, op, plan, reply);
+    if (status == HAFT_OK) return HAFT_OK;
+    if (status != HAFT_E_FULL && status != HAFT_E_NO_MEMORY) return fail(status, t.handle);
+    if (full.status == HAFT_OK) return HAFT_OK;
+    // Not counted in flight while asleep (P21).
+    const int64_t slice = full.deadline.slice();
+    if (slice == 0) return fail(status == HAFT_E_FULL ? full.status : status, t.handle);
+    if (on_own_thread(t.realm)) return fail(HAFT_E_DEADLOCK, t.handle);
+    if (status == HAFT_E_FULL)
+      sleep_for_space(arena()->realms[t.realm].rings[t.shard], plan.cells > kMessageCells ? 2 : plan.cells, slice);
+    else
+      sleep_for(slice < kHeapPollNanoseconds ? slice : kHeapPollNanoseconds);
+  }
+}
+
+bool waiting(uint32_t word, uint32_t sequence) {
+  return word == reply_word(sequence, kPending) || word == reply_word(sequence, kStarted);
+}
+
+// Waits for the reply and copies it out.
+haft_status await_reply(const Target &t, uint32_t token, const Deadline &deadline, haft_value *result) {
+  Realm &r = arena()->realms[t.realm];
+  Reply &reply = r.replies[token_number(token)];
+  const uint32_t sequence = token_sequence(token);
+  const uint64_t open = open_life(t.realm_id);
+  const auto answered = [&] {
+    return !waiting(reply.state.load(std::memory_order_acquire), sequence) ||
+           r.life.load(std::memory_order_relaxed) != open;
+  };
+  if (deadline.forever || !deadline.passed()) spin_until(answered);
+  for (;;) {
+    uint32_t word = reply.state.load(std::memory_order_acquire);
+    if (!waiting(word, sequence)) break;
+    const bool closed = r.life.load(std::memory_order_seq_cst) != open;
+    if (closed || deadline.passed()) {
+      // P15: by compare-and-swap, so that either we abandon the slot or JavaScript has answered.
+      InFlight counted(t.realm, t.shard);
+      if (r.life.load(std::memory_order_seq_cst) >> 8 != t.realm_id) return fail(HAFT_E_CLOSED, t.handle);
+      if (!reply.state.compare_exchange_strong(word, reply_word(sequence, kAbandoned), std::memory_order_acq_rel))
+        continue;
+      return fail(closed ? HAFT_E_CLOSED : HAFT_E_TIMEOUT, t.handle);
+    }
+    reply.sleeper.store(1, std::memory_order_seq_cst);
+    // Sequentially consistent on both sides: either we see the answer, or JavaScript sees that we sleep.
+    word = reply.state.load(std::memory_order_seq_cst);
+    if (waiting(word, sequence)) sleep_on(reply.state, word, deadline.slice());
+  }
+  InFlight counted(t.realm, t.shard);
+  if (r.life.load(std::memory_order_seq_cst) >> 8 != t.realm_id ||
+      reply.state.load(std::memory_order_acquire) != reply_word(sequence, kDone))
+    return fail(HAFT_E_CLOSED, t.handle);
+  const haft_status status = read_reply(t.realm, reply, t.handle, result);
+  reply_give(t.realm, token_number(token));
+  return status;
+}
+
+// On the realm's own thread the handler runs at once, ahead of posts that wait in the mailbox: the promise of order
+// exempts it (P17).
+haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *result) {
+  Realm &r = arena()->realms[t.realm];
+  Local &local = locals[t.realm];
+  if (plan.cells > kMessageCells && !(plan.chunk = heap_take(t.realm, plan.tail_bytes)))
+    return fail(HAFT_E_NO_MEMORY, t.handle);
+  write_message(plan, t.handle, op, 0, r.direct);
+  r.direct_reply.status = HAFT_E_CLOSED;  // stays if JavaScript is gone
+  r.direct_reply.length = 0;
+  local.direct(local.edge);
+  // P22: the handler may have closed the realm, and nothing counted kept it.
+  if (r.life.load(std::memory_order_seq_cst) != open_life(t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
+  return read_reply(t.realm, r.direct_reply, t.handle, result);
+}
+
+// The first half of a call: a message with a reply slot, or on the own thread all of it (`*token` is 0).
+haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, size_t count, const Deadline &deadline,
+                       Target *t, uint32_t *token, haft_value *result) {
+  *token = 0;
+  haft_status status = address(handle, op, t);
+  if (status != HAFT_OK) return status;
+  Plan plan;
+  status = plan_message(t->realm_id, args, count, &plan);
+  if (status != HAFT_OK) return status;
+  if (on_own_thread(t->realm)) return call_direct(*t, op, plan, result);
+  {
+    InFlight counted(t->realm, t->shard);
+    if (!still_open(*t)) return fail(HAFT_E_CLOSED, handle);
+    *token = reply_take(t->realm);
+  }
+  if (*token == 0) return fail(HAFT_E_BUSY, handle);
+  status = send(*t, op, plan, *token, {HAFT_E_TIMEOUT, deadline});
+  if (status == HAFT_OK) return HAFT_OK;
+  InFlight counted(t->realm, t->shard);
+  if (arena()->realms[t->realm].life.load(std::memory_order_seq_cst) >> 8 == t->realm_id)
+    reply_give(t->realm, token_number(*token));
+  *token = 0;
+  return status;
+}
+
+// The text of this thread's latest error as a result of a request: "Name: message".
+haft_value error_text() {
+  const haft_error *error = last_error();
+  const size_t name = strlen(error->name), message = strlen(error->message);
+  char *text = static_cast<char *>(malloc(name + message + 3));
+  if (!text) return kVoid;
+  memcpy(text, error->name, name);
+  memcpy(text + name, ": ", 2);
+  memcpy(text + name + 2, error->message, message + 1);
+  haft_value value = {HAFT_STR, (uint32_t)(name + 2 + message), {0}};
+  value.as.str = text;
+  return value;
+}
+
+void settle(haft_request &request, haft_status status, const haft_value &result) {
+  request.status = status;
+  request.result = status == HAFT_OK ? result : kVoid;
+  if (status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT) request.result = error_text();
+}
+
+}  // namespace
+
+haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full) {
+  Target t;
+  haft_status status = address(handle, op, &t);
+  if (status != HAFT_OK) return status;
+  Plan plan;
+  status = plan_message(t.realm_id, args, count, &plan);
+  if (status != HAFT_OK) return status;
+  if (when_full == HAFT_FAIL) {  // the common case, without a clock
+    status = try_send(t, op, plan, 0);
+    return status == HAFT_OK ? HAFT_OK : fail(status, handle);
+  }
+  if (when_full == HAFT_DROP_NEWEST) return send(t, op, plan, 0, {HAFT_OK, Deadline(0)});
+  return send(t, op, plan, 0, {HAFT_E_FULL, Deadline(when_full)});
+}
+
+haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
+                 haft_value *result) {
+  haft_value dropped = kVoid;
+  haft_value &out = result ? *result : dropped;
+  out = kVoid;
+  const Deadline deadline(timeout_ms);
+  Target t;
+  uint32_t token;
+  haft_status status = begin_call(handle, op, args, count, deadline, &t, &token, &out);
+  if (status == HAFT_OK && token != 0) status = await_reply(t, token, deadline, &out);
+  if (status == HAFT_OK && !result) {
+    if (dropped.type == HAFT_HANDLE) slot_release(dropped.as.handle);
+    value_free(&dropped);
+  }
+  return status;
+}
+
+haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) {
+  constexpr size_t kAtOnce = 256;  // so that a few callers do not take all reply slots
+  struct Sent {
+    Target target;
+    uint32_t token;
+  } sent[kAtOnce];
+  if (count != 0 && !requests) return fail(HAFT_E_ARGUMENT);
+  const Deadline deadline(timeout_ms);
+  for (size_t from = 0; from < count; from += kAtOnce) {
+    const size_t n = count - from < kAtOnce ? count - from : kAtOnce;
+    for (size_t i = 0; i < n; i++) {
+      haft_request &q = requests[from + i];
+      haft_value result = kVoid;
+      const haft_status status =
+          begin_call(q.handle, q.op, q.args, q.count, deadline, &sent[i].target, &sent[i].token, &result);
+      settle(q, status, result);
+    }
+    // The last one first: when it has its answer, most of the others do, and the thread has slept once.
+    for (size_t i = n; i-- > 0;) {
+      if (sent[i].token == 0) continue;
+      haft_value result = kVoid;
+      const haft_status status = await_reply(sent[i].target, sent[i].token, deadline, &result);
+      settle(requests[from + i], status, result);
+    }
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (requests[i].status != HAFT_OK) return requests[i].status;
+  }
+  return HAFT_OK;
+}
+
+void value_free(haft_value *value) {
+  if (!value) return;
+  if (value->type == HAFT_STR || value->type == HAFT_BYTES) free(const_cast<void *>(value->as.bytes));
+  *value = kVoid;
+}
+
+void reply_discard(uint32_t realm, uint32_t number) {
+  Reply &reply = arena()->realms[realm].replies[number];
+  const bool text = reply.status != HAFT_OK || reply.type == HAFT_STR || reply.type == HAFT_BYTES;
+  if (text && reply.in_heap && heap_contains(realm, reply.value, reply.length)) heap_give(realm, reply.value);
+  if (reply.status == HAFT_OK && reply.type == HAFT_HANDLE) {
+    double handle;
+    memcpy(&handle, &reply.value, 8);
+    slot_release((haft_handle)handle);
+  }
+  reply_give(realm, number);
+}
+
+}  // namespace haft

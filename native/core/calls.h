@@ -1,0 +1,17 @@
+// Post and call: from arguments to a message in a mailbox, and from a reply to a result.
+#pragma once
+
+#include "haft.h"
+
+namespace haft {
+
+haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full);
+haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
+                 haft_value *result);
+haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms);
+void value_free(haft_value *value);
+
+// JavaScript finished a reply that its caller had abandoned: gives back what it carries, and the slot (P15).
+void reply_discard(uint32_t realm, uint32_t number);
+
+}  // namespace haft

@@ -1,0 +1,78 @@
+// See error.h. The texts live in a fixed buffer of each thread: no destructor runs at a thread's end (P25).
+#include "error.h"
+
+#include <cstring>
+
+namespace haft {
+namespace {
+
+constexpr uint32_t kTextBytes = 4096;
+
+struct LastError {
+  haft_error error;
+  char text[kTextBytes];
+};
+thread_local LastError last = {{sizeof(haft_error), HAFT_OK, HAFT_NULL, "HAFT_OK", "success", ""}, {0}};
+
+}  // namespace
+
+const char *status_name(haft_status status) {
+  switch (status) {
+#define HAFT_STATUS_NAME(name, number, message, next) \
+  case number:                                        \
+    return "HAFT_" #name;
+    HAFT_STATUS_MAP(HAFT_STATUS_NAME)
+#undef HAFT_STATUS_NAME
+    default:
+      return "HAFT_E_UNKNOWN";
+  }
+}
+
+const char *status_message(haft_status status) {
+  switch (status) {
+#define HAFT_STATUS_MESSAGE(name, number, message, next) \
+  case number:                                           \
+    return message;
+    HAFT_STATUS_MAP(HAFT_STATUS_MESSAGE)
+#undef HAFT_STATUS_MESSAGE
+    default:
+      return "unknown status";
+  }
+}
+
+const char *status_next(haft_status status) {
+  switch (status) {
+#define HAFT_STATUS_NEXT(name, number, message, next) \
+  case number:                                        \
+    return next;
+    HAFT_STATUS_MAP(HAFT_STATUS_NEXT)
+#undef HAFT_STATUS_NEXT
+    default:
+      return "";
+  }
+}
+
+haft_status fail(haft_status status, haft_handle handle, const char *detail) {
+  last.error.status = status;
+  last.error.handle = handle;
+  last.error.name = status_name(status);
+  last.error.message = detail ? detail : status_message(status);
+  last.error.stack = "";
+  return status;
+}
+
+haft_status fail_text(haft_status status, haft_handle handle, const char *text, uint32_t bytes) {
+  LastError &l = last;
+  const uint32_t kept = bytes < kTextBytes - 3 ? bytes : kTextBytes - 3;
+  memcpy(l.text, text, kept);
+  memset(l.text + kept, 0, 3);  // ends whichever of the three parts was cut
+  fail(status, handle);
+  l.error.name = l.text;
+  l.error.message = l.error.name + strlen(l.error.name) + 1;
+  l.error.stack = l.error.message + strlen(l.error.message) + 1;
+  return status;
+}
+
+const haft_error *last_error() { return &last.error; }
+
+}  // namespace haft

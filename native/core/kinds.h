@@ -1,0 +1,25 @@
+// The kinds of the process: known by name and by the fingerprint of their signatures, numbered 1 to 8191.
+//
+// A hash table that only grows. An entry is claimed by a compare-and-swap on the hash of name and fingerprint, so that
+// two realms that define the same kind at the same moment share it, without a lock that a dead process could hold.
+#pragma once
+
+#include <cstddef>
+
+#include "haft.h"
+#include "layout.h"
+
+namespace haft {
+
+// Defines a kind, or finds the one defined before. `ops`: the names of its ops, each ended by NUL.
+// HAFT_E_ARGUMENT: name empty or longer than kKindNameBytes; HAFT_E_SLOTS: the table is full.
+haft_status kind_define(const char *name, size_t name_length, uint64_t fingerprint, const char *ops, size_t ops_bytes,
+                        haft_kind *kind);
+
+haft_status kind_find(const char *name, uint64_t fingerprint, haft_kind *kind);
+haft_status op_find(haft_kind kind, const char *name, haft_op *op);
+uint32_t kind_ops(haft_kind kind);  // how many
+
+uint64_t hash_bytes(const char *bytes, size_t n);
+
+}  // namespace haft

@@ -1,0 +1,253 @@
+// What lies where in the arena: the sizes, the structs, and the bits of a handle and of a slot.
+//
+// Everything here is shared by native threads and JavaScript, and one day by two processes, so it holds offsets
+// and never pointers, and nothing that a dead process could keep: no lock, no count of who is inside (P28).
+// JavaScript learns the offsets that it needs from HAFT_LAYOUT_MAP and checks them against its own copy.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace haft {
+
+// ---- Handles: 1 in bit 52, then generation, then index ------------------------------------------------
+
+// A test build has few generations and few blocks, so that it wraps and runs out within a test.
+#ifndef HAFT_GENERATION_BITS
+#define HAFT_GENERATION_BITS 26
+#endif
+#ifndef HAFT_BLOCKS_MAX
+#define HAFT_BLOCKS_MAX 65536
+#endif
+
+constexpr unsigned kIndexBits = 26;
+constexpr unsigned kGenerationShift = kIndexBits;
+constexpr uint64_t kIndexMask = (1u << kIndexBits) - 1;
+constexpr uint64_t kGenerationMask = (1u << HAFT_GENERATION_BITS) - 1;
+constexpr uint64_t kHandleBase = 1ull << 52;
+
+constexpr unsigned kBlockBits = 10;
+constexpr uint32_t kBlockSlots = 1u << kBlockBits;
+constexpr uint32_t kBlocks = 1u << (kIndexBits - kBlockBits);
+static_assert(HAFT_BLOCKS_MAX <= kBlocks && HAFT_GENERATION_BITS <= 26, "a handle has 26 bits of each");
+
+// ---- Slots: word A is generation 26 | state 3 | kind 13 | references 22 (P2) ---------------------------
+
+constexpr unsigned kReferenceBits = 22;
+constexpr unsigned kKindBits = 13;
+constexpr unsigned kStateBits = 3;
+constexpr unsigned kKindShift = kReferenceBits;
+constexpr unsigned kStateShift = kKindShift + kKindBits;
+constexpr unsigned kWordGenerationShift = kStateShift + kStateBits;
+constexpr uint64_t kReferenceMask = (1ull << kReferenceBits) - 1;
+constexpr uint32_t kKinds = 1u << kKindBits;  // 0 is no kind
+
+enum SlotState : uint32_t {
+  kFree = 0,     // on the owner's free list; only the owning realm's JavaScript thread writes it
+  kLive = 1,     // names an object
+  kZombie = 2,   // the last reference is gone; on its shard's reclaim list
+  kRetired = 3,  // the generation came round: out of use for ever
+};
+
+struct Slot {
+  std::atomic<uint64_t> word;  // word A
+  std::atomic<uint64_t> link;  // word B: the next slot of the reclaim list, as index + 1
+};
+static_assert(sizeof(Slot) == 16, "JavaScript addresses slots by 16 bytes");
+
+// ---- Mailboxes ------------------------------------------------------------------------------------------
+
+constexpr uint32_t kShards = 16;  // of every realm; a constant of the process (P23)
+constexpr uint32_t kRingCells = 1024;
+constexpr uint32_t kCellBytes = 64;
+constexpr uint32_t kInlineArgs = 5;
+constexpr uint32_t kMessageCells = 16;  // the longest message inside a ring; a longer one goes to the heap
+static_assert((kRingCells & (kRingCells - 1)) == 0 && kRingCells >= 2 * kMessageCells, "P13");
+
+// The first cell of a message. The cells behind it are its tail: the values of arguments beyond the fifth, their
+// types (a byte each, padded to 8), then strings and bytes. A tail too long for the ring lies in the heap, and
+// the second cell says where.
+struct Cell {
+  std::atomic<uint32_t> sequence;  // position + 1 once it is published
+  uint32_t op;                     // 0: nothing, the rest of the ring up to its end
+  double handle;                   // a double, so that JavaScript reads it in one load
+  uint64_t args[kInlineArgs];      // for str and bytes: offset in the tail (low half), length | kAsciiFlag
+  uint32_t shape;                  // types of the first five (4 bits each) | count << 20 | cells << 25 | heap << 30
+  uint32_t reply;                  // 0: a post; else slot + 1 | sequence << kReplyNumberBits
+};
+static_assert(sizeof(Cell) == kCellBytes, "a cell is a cache line");
+
+struct HeapTail {  // the second cell of a message whose tail lies in the heap
+  std::atomic<uint32_t> sequence;
+  uint32_t bytes;
+  uint64_t chunk;  // offset in the arena
+};
+
+constexpr uint32_t kShapeCountShift = 20;
+constexpr uint32_t kShapeCellsShift = 25;
+constexpr uint32_t kShapeHeapBit = 1u << 30;
+constexpr uint32_t kAsciiFlag = 1u << 31;  // in the length of a string: every byte is below 0x80
+
+struct Ring {
+  alignas(64) std::atomic<uint64_t> tail;  // producers claim here; 64 bits, so that a claim never repeats (P13)
+  std::atomic<uint32_t> known_head;        // a head that some producer saw; saves reading the consumer's line
+  alignas(64) std::atomic<uint32_t> head;  // JavaScript has copied out everything before it (P11)
+  std::atomic<uint32_t> space_wanted;      // a producer waits for room; futex
+  alignas(64) Cell cells[kRingCells];
+};
+
+// ---- Replies ----------------------------------------------------------------------------------------------
+
+constexpr uint32_t kReplyNumberBits = 12;
+constexpr uint32_t kReplies = (1u << kReplyNumberBits) - 1;  // calls that wait at one time
+constexpr uint32_t kReplySequenceMask = (1u << (32 - kReplyNumberBits)) - 1;
+constexpr uint32_t kReplyInlineBytes = 208;
+
+enum ReplyState : uint32_t { kReplyFree = 0, kPending = 1, kStarted = 2, kDone = 3, kAbandoned = 4 };
+
+struct Reply {
+  std::atomic<uint32_t> state;    // ReplyState | sequence << 3; futex
+  std::atomic<uint32_t> sleeper;  // 1: the caller sleeps, wake it
+  int32_t status;
+  uint32_t type;                  // of the result
+  uint64_t value;                 // for text beyond kReplyInlineBytes: a chunk of the heap
+  uint32_t length;                // bytes of a string, of bytes, or of an error's text
+  uint32_t in_heap;
+  std::atomic<uint32_t> next;     // free list, as number + 1
+  uint32_t unused[3];
+  char text[kReplyInlineBytes];   // an error's text is name NUL message NUL stack
+};
+static_assert(sizeof(Reply) == 256, "four cache lines");
+
+// ---- A realm ----------------------------------------------------------------------------------------------
+
+constexpr uint32_t kRealms = 128;  // open at one time
+constexpr unsigned kRealmNumberBits = 8;
+constexpr uint64_t kRealmNumberMask = (1u << kRealmNumberBits) - 1;
+
+enum RealmState : uint32_t { kRealmFree = 0, kRealmOpening = 1, kRealmOpen = 2, kRealmClosing = 3, kRealmClosed = 4 };
+
+constexpr uint32_t kNames = 1024;  // published by one realm; a power of two
+constexpr uint32_t kNameBytes = 112;
+struct Name {
+  std::atomic<uint32_t> ready;  // the bytes are written, for good
+  uint32_t length;
+  std::atomic<uint64_t> handle;  // HAFT_NULL: published no longer
+  char bytes[kNameBytes];
+};
+static_assert(sizeof(Name) == 128, "two cache lines");
+
+constexpr uint32_t kHeapClasses = 16;          // chunks of 1 KiB to 32 MiB, each twice the one before
+constexpr uint32_t kHeapSmallestShift = 10;
+constexpr uint64_t kHeapBytes = 64ull << 20;
+
+constexpr uint32_t kExchangeWords = 2048;  // arguments and results of addon calls, without Node-API values
+
+struct Realm {
+  alignas(64) std::atomic<uint64_t> life;  // RealmState | id << 8: one load says whose and whether it is open
+  alignas(64) std::atomic<uint32_t> armed;  // 1: the realm sleeps, ring its doorbell
+  std::atomic<uint32_t> dirty;              // bit s: mailbox s has messages; bit 16 + s: reclaim list s has slots
+  alignas(64) std::atomic<uint64_t> free_replies;  // first free, as number + 1 | count of pops << 32
+  std::atomic<uint32_t> replies_issued;            // the rest were never taken
+  alignas(64) std::atomic<uint32_t> names_changed;  // futex
+  struct alignas(64) ReclaimList {
+    std::atomic<uint64_t> first;  // as index + 1
+  } reclaim[kShards];
+  alignas(64) std::atomic<uint64_t> heap_used;
+  std::atomic<uint64_t> heap_free[kHeapClasses];  // offset in units of 64 bytes | count of pops << 32
+  alignas(64) int32_t exchange[kExchangeWords];
+  alignas(64) Cell direct[kMessageCells];  // the message of a call on the realm's own thread
+  Reply direct_reply;
+  Reply replies[kReplies];
+  Ring rings[kShards];
+  Name names[kNames];  // last: JavaScript does not see it
+};
+
+// ---- Kinds ------------------------------------------------------------------------------------------------
+
+constexpr uint32_t kKindNameBytes = 96;
+struct Kind {
+  std::atomic<uint64_t> key;  // hash of name and fingerprint, 0: none; claims the entry
+  uint64_t fingerprint;
+  std::atomic<uint32_t> ready;
+  uint16_t name_length;
+  uint16_t ops;         // how many
+  uint32_t text;        // offset in Arena::text of the ops' names, each ended by NUL
+  uint32_t text_bytes;
+  char name[kKindNameBytes];
+};
+static_assert(sizeof(Kind) == 128, "two cache lines");
+
+// ---- The arena ----------------------------------------------------------------------------------------------
+
+constexpr uint32_t kTextBytes = 4u << 20;
+constexpr uint64_t kBlockOrphan = 1;  // a block that was issued and has no realm now; no realm has this id
+
+struct Arena {
+  uint64_t magic;
+  uint64_t layout;  // hash of the offsets: two builds that differ do not share an arena
+  uint64_t secret;  // makes first generations (P7)
+  uint32_t block_base;  // blocks are numbered from here (P7)
+  uint32_t shared;      // 1: futexes are between processes (P30)
+  std::atomic<uint32_t> blocks_issued;
+  std::atomic<uint32_t> orphans;      // a hint: about so many blocks wait for adoption
+  std::atomic<uint32_t> last_epoch;   // of the realm that opened last
+  std::atomic<uint32_t> realms_used;  // so many realms have opened at some time: the rest are not committed (P8)
+  std::atomic<uint32_t> text_used;
+  alignas(64) std::atomic<uint64_t> directory[kBlocks];  // 0: never issued; kBlockOrphan; else the realm's id
+  alignas(64) Kind kinds[kKinds];
+  char text[kTextBytes];
+  alignas(4096) Realm realms[kRealms];
+  // Slots first touched when their block is given out (P8), heaps when their realm opens.
+  alignas(4096) Slot slots[1ull << kIndexBits];
+  alignas(4096) unsigned char heaps[kRealms][kHeapBytes];
+};
+
+// What JavaScript knows of the layout, in bytes or plain numbers. X(name, value)
+#define HAFT_LAYOUT_MAP(X)                                        \
+  X(SHARDS, kShards)                                              \
+  X(BLOCK_SLOTS, kBlockSlots)                                     \
+  X(RING_CELLS, kRingCells)                                       \
+  X(RING_BYTES, sizeof(Ring))                                     \
+  X(REALM_BYTES, offsetof(Realm, names))                          \
+  X(ARMED, offsetof(Realm, armed))                                \
+  X(DIRTY, offsetof(Realm, dirty))                                \
+  X(EXCHANGE, offsetof(Realm, exchange))                          \
+  X(EXCHANGE_WORDS, kExchangeWords)                               \
+  X(DIRECT, offsetof(Realm, direct))                              \
+  X(DIRECT_REPLY, offsetof(Realm, direct_reply))                  \
+  X(REPLIES, offsetof(Realm, replies))                            \
+  X(REPLY_BYTES, sizeof(Reply))                                   \
+  X(REPLY_SLEEPER, offsetof(Reply, sleeper))                      \
+  X(REPLY_STATUS, offsetof(Reply, status))                        \
+  X(REPLY_TYPE, offsetof(Reply, type))                            \
+  X(REPLY_VALUE, offsetof(Reply, value))                          \
+  X(REPLY_LENGTH, offsetof(Reply, length))                        \
+  X(REPLY_IN_HEAP, offsetof(Reply, in_heap))                      \
+  X(REPLY_TEXT, offsetof(Reply, text))                            \
+  X(REPLY_INLINE_BYTES, kReplyInlineBytes)                        \
+  X(REPLY_NUMBER_BITS, kReplyNumberBits)                          \
+  X(RINGS, offsetof(Realm, rings))                                \
+  X(RING_TAIL, offsetof(Ring, tail))                              \
+  X(RING_HEAD, offsetof(Ring, head))                              \
+  X(RING_SPACE_WANTED, offsetof(Ring, space_wanted))              \
+  X(RING_FIRST_CELL, offsetof(Ring, cells))                       \
+  X(CELL_BYTES, kCellBytes)                                       \
+  X(CELL_OP, offsetof(Cell, op))                                  \
+  X(CELL_HANDLE, offsetof(Cell, handle))                          \
+  X(CELL_ARGS, offsetof(Cell, args))                              \
+  X(CELL_SHAPE, offsetof(Cell, shape))                            \
+  X(CELL_REPLY, offsetof(Cell, reply))                            \
+  X(HEAP_TAIL_CHUNK, offsetof(HeapTail, chunk))                   \
+  X(INLINE_ARGS, kInlineArgs)                                     \
+  X(SHAPE_COUNT_SHIFT, kShapeCountShift)                          \
+  X(SHAPE_CELLS_SHIFT, kShapeCellsShift)                          \
+  X(SHAPE_HEAP_BIT, kShapeHeapBit)                                \
+  X(WORD_GENERATION_SHIFT, kWordGenerationShift - 32)             \
+  X(WORD_STATE_SHIFT, kStateShift - 32)                           \
+  X(KIND_SHIFT, kKindShift)                                       \
+  X(KINDS, kKinds)                                                \
+  X(REFERENCES_MAX, kReferenceMask)
+
+}  // namespace haft

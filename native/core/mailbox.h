@@ -1,0 +1,32 @@
+// The mailboxes' native side: claiming cells of a ring, publishing them, and waking a realm that sleeps.
+//
+// A ring is a bounded queue of many producers and one consumer, with a sequence number a cell that says whether it
+// is published (D. Vyukov, "Bounded MPMC queue"). A message takes one to kMessageCells neighbouring cells.
+#pragma once
+
+#include "layout.h"
+
+namespace haft {
+
+struct Claim {
+  Cell *cell = nullptr;   // the message's first cell; NULL: the ring is full
+  uint32_t position = 0;  // its sequence number while unpublished
+};
+
+// Claims `cells` neighbouring cells. Never waits.
+Claim claim(Ring &ring, uint32_t cells);
+
+// Makes the claimed message visible to the drain. The caller has written all of it but `sequence`.
+inline void publish(const Claim &claimed) {
+  // Release: the message comes before its sequence number (P10).
+  claimed.cell->sequence.store(claimed.position + 1, std::memory_order_release);
+}
+
+// Tells the realm that there is work: bit s for mailbox s, bit 16 + s for reclaim list s; rings if it sleeps.
+// Call it counted in flight, after the work is published.
+void notify(uint32_t realm, uint32_t bit);
+
+// Waits for room in a ring for at most `nanoseconds`; may return early.
+void sleep_for_space(Ring &ring, uint32_t cells, int64_t nanoseconds);
+
+}  // namespace haft

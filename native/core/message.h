@@ -1,0 +1,28 @@
+// Values on the wire: arguments into the cells of a message, and the result out of a reply.
+#pragma once
+
+#include "haft.h"
+#include "layout.h"
+
+namespace haft {
+
+struct Plan {  // how a message will lie in the arena
+  const haft_value *args;
+  uint32_t count;
+  uint32_t cells;
+  uint32_t tail_bytes;
+  uint32_t ascii;  // bit i: argument i is a string of ASCII only
+  uint64_t chunk;  // of the heap, or 0
+};
+
+// Looks at every argument before anything is claimed. `realm_id`: whose handles may be passed.
+// HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE, and the status of a handle among the arguments.
+haft_status plan_message(uint64_t realm_id, const haft_value *args, size_t count, Plan *plan);
+
+// Writes everything but the sequence number. With a chunk, the tail goes there.
+void write_message(const Plan &plan, haft_handle handle, haft_op op, uint32_t reply, Cell *first);
+
+// Copies a finished reply out: its result, or its error as this thread's latest.
+haft_status read_reply(uint32_t realm, Reply &reply, haft_handle handle, haft_value *result);
+
+}  // namespace haft

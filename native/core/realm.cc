@@ -1,0 +1,187 @@
+// See realm.h.
+#include "realm.h"
+
+#include <cstring>
+
+#include "arena.h"
+#include "error.h"
+#include "heap.h"
+#include "process.h"
+#include "slots.h"
+#include "wait.h"
+
+namespace haft {
+namespace {
+
+constexpr int64_t kPollNanoseconds = 200 * 1000;
+
+uint64_t life_of(uint64_t id, RealmState state) { return id << 8 | state; }
+uint32_t state_of(uint64_t life) { return (uint32_t)(life & 0xff); }
+
+bool nothing_in_flight(uint32_t number) {
+  for (InFlightCount &c : in_flight[number]) {
+    if (c.count.load(std::memory_order_seq_cst) != 0) return false;  // P21
+  }
+  return true;
+}
+
+// A realm that closed while operations were in flight, and that nobody uses any more, is free again.
+void recycle(uint32_t number) {
+  Realm &r = arena()->realms[number];
+  uint64_t life = r.life.load(std::memory_order_seq_cst);
+  if (state_of(life) != kRealmClosed || !nothing_in_flight(number)) return;
+  const uint64_t id = life >> 8;
+  if (!r.life.compare_exchange_strong(life, life_of(id, kRealmOpening))) return;  // somebody else does it
+  blocks_abandon(id);
+  r.life.store(life_of(id, kRealmFree), std::memory_order_seq_cst);
+}
+
+// Takes the lowest realm that is free, in state OPENING; -1 when all are open.
+int64_t take_realm() {
+  Arena *a = arena();
+  for (;;) {
+    const uint32_t used = a->realms_used.load(std::memory_order_acquire);
+    for (uint32_t number = 0; number < used; number++) {
+      recycle(number);
+      uint64_t life = a->realms[number].life.load(std::memory_order_relaxed);
+      if (state_of(life) != kRealmFree) continue;
+      if (a->realms[number].life.compare_exchange_strong(life, life_of(life >> 8, kRealmOpening))) return number;
+    }
+    if (used == kRealms) return -1;
+    if (!arena_commit(&a->realms[used], sizeof(Realm)) || !arena_commit(a->heaps[used], kHeapBytes)) return -1;
+    uint32_t expected = used;
+    a->realms_used.compare_exchange_strong(expected, used + 1, std::memory_order_acq_rel);
+  }
+}
+
+// A realm of an earlier owner is cleared; a fresh one is zero already. Sequences of replies go on: a caller that still
+// sleeps on one must not take another's answer for its own.
+void clear(uint32_t number) {
+  Realm &r = arena()->realms[number];
+  for (Ring &ring : r.rings) {
+    if (ring.tail.load(std::memory_order_relaxed) == 0) continue;
+    for (Cell &cell : ring.cells) cell.sequence.store(0, std::memory_order_relaxed);
+    ring.tail.store(0, std::memory_order_relaxed);
+    ring.known_head.store(0, std::memory_order_relaxed);
+    ring.head.store(0, std::memory_order_relaxed);
+    ring.space_wanted.store(0, std::memory_order_relaxed);
+  }
+  const uint32_t replies = r.replies_issued.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < replies; i++) {
+    const uint32_t sequence = r.replies[i].state.load(std::memory_order_relaxed) >> 3;
+    r.replies[i].state.store(sequence << 3 | kReplyFree, std::memory_order_relaxed);
+  }
+  r.replies_issued.store(0, std::memory_order_relaxed);
+  r.free_replies.store(0, std::memory_order_relaxed);
+  for (Name &name : r.names) name.ready.store(0, std::memory_order_relaxed);
+  for (auto &list : r.reclaim) list.first.store(0, std::memory_order_relaxed);
+  r.dirty.store(0, std::memory_order_relaxed);
+  r.armed.store(0, std::memory_order_relaxed);
+  heap_reset(number);
+}
+
+void wake_everybody(uint32_t number) {
+  Realm &r = arena()->realms[number];
+  const uint32_t replies = r.replies_issued.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < replies; i++) {
+    if (r.replies[i].sleeper.load(std::memory_order_seq_cst)) wake_all(r.replies[i].state);
+  }
+  for (Ring &ring : r.rings) {
+    ring.space_wanted.store(0, std::memory_order_seq_cst);
+    wake_all(ring.space_wanted);
+  }
+  r.names_changed.fetch_add(1, std::memory_order_seq_cst);
+  wake_all(r.names_changed);
+}
+
+bool begin_close(haft_realm id) {
+  const uint32_t number = realm_number(id);
+  uint64_t open = life_of(id, kRealmOpen);
+  // P21: sequentially consistent, before the counts are read.
+  if (!arena()->realms[number].life.compare_exchange_strong(open, life_of(id, kRealmClosing))) return false;
+  wake_everybody(number);
+  return true;
+}
+
+bool finish_close(haft_realm id, const Deadline &deadline) {
+  const uint32_t number = realm_number(id);
+  while (!nothing_in_flight(number) && !deadline.passed()) sleep_for(kPollNanoseconds);
+  const bool quiet = nothing_in_flight(number);
+  if (quiet) {
+    locals[number].thread.store(0, std::memory_order_relaxed);
+    locals[number].ring = nullptr;
+    locals[number].edge = nullptr;
+  }
+  arena()->realms[number].life.store(life_of(id, kRealmClosed), std::memory_order_seq_cst);
+  return quiet;
+}
+
+}  // namespace
+
+haft_status realm_open(void (*ring)(void *), void (*direct)(void *), void *edge, haft_realm *id) {
+  process_prepare();
+  Arena *a = arena_open();
+  if (!a) return fail(HAFT_E_NO_MEMORY);
+  if (forked.load(std::memory_order_relaxed)) return fail(HAFT_E_FORKED);  // P26
+  const int64_t taken = take_realm();
+  if (taken < 0) return fail(HAFT_E_SLOTS);
+  const uint32_t number = (uint32_t)taken;
+  clear(number);
+  locals[number].thread.store(thread_token(), std::memory_order_relaxed);
+  locals[number].ring = ring;
+  locals[number].direct = direct;
+  locals[number].edge = edge;
+  const uint64_t epoch = a->last_epoch.fetch_add(1, std::memory_order_relaxed) + 1;
+  *id = epoch << kRealmNumberBits | (number + 1);
+  // Release: whoever sees the realm open sees all of the above.
+  a->realms[number].life.store(life_of(*id, kRealmOpen), std::memory_order_seq_cst);
+  return HAFT_OK;
+}
+
+bool realm_close(haft_realm id, int64_t wait_ms) {
+  if (forked.load(std::memory_order_relaxed)) return false;  // P26: counts that never fall
+  if (!begin_close(id)) return nothing_in_flight(realm_number(id));
+  const bool quiet = finish_close(id, Deadline(wait_ms));
+  if (quiet) recycle(realm_number(id));
+  return quiet;
+}
+
+void realms_close_all(int64_t wait_ms) {
+  Arena *a = arena();
+  if (!a || forked.load(std::memory_order_relaxed)) return;
+  const Deadline deadline(wait_ms);
+  haft_realm closing[kRealms];
+  uint32_t count = 0;
+  const uint32_t used = a->realms_used.load(std::memory_order_acquire);
+  for (uint32_t number = 0; number < used; number++) {  // all begin to close before we wait for any
+    const haft_realm id = a->realms[number].life.load(std::memory_order_seq_cst) >> 8;
+    if (id != 0 && begin_close(id)) closing[count++] = id;
+  }
+  for (uint32_t i = 0; i < count; i++) finish_close(closing[i], deadline);
+}
+
+haft_status realm_check(haft_realm id) {
+  if (forked.load(std::memory_order_relaxed)) return HAFT_E_FORKED;  // P26
+  Arena *a = arena();
+  const uint64_t number = (id & kRealmNumberMask);
+  if (!a || number == 0 || number > a->realms_used.load(std::memory_order_acquire)) return HAFT_E_CLOSED;  // P8
+  const uint64_t life = a->realms[number - 1].life.load(std::memory_order_seq_cst);
+  return life == open_life(id) && id >> 56 == 0 ? HAFT_OK : HAFT_E_CLOSED;
+}
+
+void realm_wake(uint32_t realm, const int32_t *numbers, uint32_t count) {
+  Realm &r = arena()->realms[realm];
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t number = (uint32_t)numbers[i];
+    if (number < kReplies) wake_all(r.replies[number].state);
+  }
+}
+
+void realm_wake_producers(uint32_t realm, uint32_t shard) {
+  if (shard >= kShards) return;
+  std::atomic<uint32_t> &wanted = arena()->realms[realm].rings[shard].space_wanted;
+  wanted.store(0, std::memory_order_seq_cst);  // before they look at the head again
+  wake_all(wanted);
+}
+
+}  // namespace haft

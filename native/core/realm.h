@@ -1,0 +1,31 @@
+// The life of a realm: FREE -> OPENING -> OPEN -> CLOSING -> CLOSED -> FREE.
+//
+// The control block is never unmapped, and the id carries an epoch, so that anybody may ask about any realm at any
+// time. Closing wakes every waiter and waits, for a bounded time, until no native operation is in flight.
+#pragma once
+
+#include "haft.h"
+#include "layout.h"
+
+namespace haft {
+
+// Opens a realm whose own thread is the calling one. `ring` wakes its event loop (any thread, must not block), `direct`
+// runs Realm::direct on the own thread. Tells the id. HAFT_E_SLOTS: kRealms are open; HAFT_E_NO_MEMORY.
+haft_status realm_open(void (*ring)(void *edge), void (*direct)(void *edge), void *edge, haft_realm *id);
+
+// Closes it, on its own thread or at the end of the process; the second time does nothing. True if nothing was left in
+// flight after `wait_ms`: only then may `edge` go, and the blocks are up for adoption.
+bool realm_close(haft_realm id, int64_t wait_ms);
+
+// Closes all realms of the process, when it ends (P25).
+void realms_close_all(int64_t wait_ms);
+
+haft_status realm_check(haft_realm id);  // HAFT_OK, HAFT_E_CLOSED, HAFT_E_FORKED
+
+// Wakes the callers of these replies: their numbers.
+void realm_wake(uint32_t realm, const int32_t *numbers, uint32_t count);
+
+// Wakes the producers that wait for room in a mailbox.
+void realm_wake_producers(uint32_t realm, uint32_t shard);
+
+}  // namespace haft

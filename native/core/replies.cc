@@ -1,0 +1,47 @@
+// See replies.h. The free list is Treiber's stack, with a count against reuse.
+#include "replies.h"
+
+#include "arena.h"
+
+namespace haft {
+
+uint32_t reply_take(uint32_t realm) {
+  Realm &r = arena()->realms[realm];
+  uint32_t number;
+  uint64_t head = r.free_replies.load(std::memory_order_acquire);
+  for (;;) {
+    if ((uint32_t)head == 0) {
+      uint32_t issued = r.replies_issued.load(std::memory_order_relaxed);
+      do {
+        if (issued >= kReplies) return 0;
+      } while (!r.replies_issued.compare_exchange_weak(issued, issued + 1, std::memory_order_relaxed));
+      number = issued;
+      break;
+    }
+    number = (uint32_t)head - 1;
+    const uint32_t next = r.replies[number].next.load(std::memory_order_relaxed);
+    const uint64_t popped = ((head >> 32) + 1) << 32 | next;
+    // Acquire: whoever gave the slot back is done with it.
+    if (r.free_replies.compare_exchange_weak(head, popped, std::memory_order_acquire, std::memory_order_acquire)) break;
+  }
+  Reply &reply = r.replies[number];
+  const uint32_t sequence = ((reply.state.load(std::memory_order_relaxed) >> 3) + 1) & kReplySequenceMask;
+  reply.sleeper.store(0, std::memory_order_relaxed);
+  // Relaxed: the message that carries the token is published with release (P10).
+  reply.state.store(reply_word(sequence, kPending), std::memory_order_relaxed);
+  return (number + 1) | sequence << kReplyNumberBits;
+}
+
+void reply_give(uint32_t realm, uint32_t number) {
+  Realm &r = arena()->realms[realm];
+  Reply &reply = r.replies[number];
+  reply.state.store(reply_word(reply.state.load(std::memory_order_relaxed) >> 3, kReplyFree), std::memory_order_relaxed);
+  uint64_t head = r.free_replies.load(std::memory_order_relaxed);
+  do {
+    reply.next.store((uint32_t)head, std::memory_order_relaxed);
+    // Release: what we read in the slot comes before its next use.
+  } while (!r.free_replies.compare_exchange_weak(head, (head >> 32) << 32 | (number + 1), std::memory_order_release,
+                                                 std::memory_order_relaxed));
+}
+
+}  // namespace haft

@@ -1,0 +1,234 @@
+// See slots.h.
+#include "slots.h"
+
+#include "mailbox.h"
+#include "process.h"
+
+namespace haft {
+namespace {
+
+// The slots that reclaim_take took, a chain a shard. Only the realm's own thread touches them.
+uint64_t taken[kRealms][kShards];
+
+uint64_t handle_generation(haft_handle handle) { return (handle - kHandleBase) >> kGenerationShift; }
+
+// Whether the handle's generation was ever given out for its slot. Generations count up from the first one (P7).
+bool issued(const Arena *a, uint32_t index, uint64_t generation, uint64_t word) {
+  if (generation > kGenerationMask) return false;
+  const uint64_t first = first_generation(a, index);
+  const uint64_t asked = (generation - first) & kGenerationMask;
+  const uint64_t current = (word_generation(word) - first) & kGenerationMask;
+  switch (word_state(word)) {
+    case kRetired:
+      return true;
+    case kFree:
+      return asked < current;
+    default:
+      return asked <= current;
+  }
+}
+
+// Word A of the slot's next life: free with the next generation, or retired if that is the first again.
+uint64_t next_life(const Arena *a, uint32_t index, uint64_t word) {
+  const uint64_t generation = (word_generation(word) + 1) & kGenerationMask;
+  const uint64_t state = generation == first_generation(a, index) ? kRetired : kFree;
+  return generation << kWordGenerationShift | state << kStateShift;
+}
+
+void push_reclaim(const Target &t) {
+  std::atomic<uint64_t> &first = arena()->realms[t.realm].reclaim[t.shard].first;
+  uint64_t head = first.load(std::memory_order_relaxed);
+  do {
+    t.slot->link.store(head, std::memory_order_relaxed);
+    // Release: whoever takes the list sees the links (P5).
+  } while (!first.compare_exchange_weak(head, t.index + 1, std::memory_order_release, std::memory_order_relaxed));
+  if (head == 0) notify(t.realm, kShards + t.shard);  // P4: an idle realm would hold the object for ever
+}
+
+}  // namespace
+
+haft_status locate(haft_handle handle, Target *t) {
+  if (forked.load(std::memory_order_relaxed)) return HAFT_E_FORKED;  // P26
+  if (handle >> 52 != 1) return HAFT_E_FORGED;
+  Arena *a = arena();
+  if (!a) return HAFT_E_FORGED;
+  t->handle = handle;
+  t->index = (uint32_t)(handle & kIndexMask);
+  // Acquire: the slots of a block that is in the directory are initialised.
+  const uint64_t owner = a->directory[t->index >> kBlockBits].load(std::memory_order_acquire);
+  if (owner == 0) return HAFT_E_FORGED;  // P8
+  t->slot = &a->slots[t->index];
+  t->realm_id = owner;
+  if (owner != kBlockOrphan) {
+    t->realm = realm_number(owner);
+    t->shard = t->index & (kShards - 1);
+    // Acquire: an open realm's structures are ready.
+    if (a->realms[t->realm].life.load(std::memory_order_acquire) == open_life(owner)) return HAFT_OK;
+  }
+  const uint64_t word = t->slot->word.load(std::memory_order_relaxed);
+  return issued(a, t->index, handle_generation(handle), word) ? HAFT_E_CLOSED : HAFT_E_FORGED;  // P24
+}
+
+bool still_open(const Target &t) {
+  Arena *a = arena();
+  // P21: sequentially consistent after the increment of the count.
+  return a->realms[t.realm].life.load(std::memory_order_seq_cst) == open_life(t.realm_id) &&
+         a->directory[t.index >> kBlockBits].load(std::memory_order_seq_cst) == t.realm_id;  // P23
+}
+
+haft_status grade(const Target &t, uint64_t word) {
+  const uint64_t generation = handle_generation(t.handle);
+  if (word_generation(word) == generation && word_state(word) == kLive) return HAFT_OK;
+  return issued(arena(), t.index, generation, word) ? HAFT_E_STALE : HAFT_E_FORGED;
+}
+
+haft_status slot_check(haft_handle handle, haft_kind kind, uint64_t *word_out, Target *t) {
+  haft_status status = locate(handle, t);
+  if (status != HAFT_OK) return fail(status, handle);
+  // Acquire: whoever passed us the handle published the slot before.
+  const uint64_t word = t->slot->word.load(std::memory_order_acquire);
+  status = grade(*t, word);
+  if (status == HAFT_OK && kind != 0 && word_kind(word) != kind) status = HAFT_E_KIND;
+  if (status != HAFT_OK) return fail(status, handle);
+  *word_out = word;
+  return HAFT_OK;
+}
+
+haft_status slot_retain(haft_handle handle) {
+  Target t;
+  haft_status status = locate(handle, &t);
+  if (status != HAFT_OK) return fail(status, handle);
+  uint64_t word = t.slot->word.load(std::memory_order_relaxed);
+  for (;;) {
+    status = grade(t, word);
+    if (status == HAFT_OK && word_references(word) == kReferenceMask) status = HAFT_E_OVERFLOW;
+    if (status != HAFT_OK) return fail(status, handle);
+    // Relaxed: the caller holds a reference or was handed the handle with an ordering of its own.
+    if (t.slot->word.compare_exchange_weak(word, word + 1, std::memory_order_relaxed)) return HAFT_OK;
+  }
+}
+
+haft_status slot_release(haft_handle handle) {
+  Target t;
+  haft_status status = locate(handle, &t);
+  if (status != HAFT_OK) return fail(status, handle);
+  uint64_t word = t.slot->word.load(std::memory_order_relaxed);
+  while ((status = grade(t, word)) == HAFT_OK) {
+    if (word_references(word) > 1) {
+      // Release: what this thread did with the object comes before the last release of whichever thread.
+      if (t.slot->word.compare_exchange_weak(word, word - 1, std::memory_order_release, std::memory_order_relaxed))
+        return HAFT_OK;
+      continue;
+    }
+    InFlight counted(t.realm, t.shard);  // the push writes on the realm's list (P23)
+    if (!still_open(t)) return fail(HAFT_E_CLOSED, handle);
+    const uint64_t zombie = (word & ~(kReferenceMask | 7ull << kStateShift)) | (uint64_t)kZombie << kStateShift;
+    // Acquire and release: see above, for all threads that released before.
+    if (!t.slot->word.compare_exchange_strong(word, zombie, std::memory_order_acq_rel, std::memory_order_relaxed))
+      continue;
+    push_reclaim(t);
+    return HAFT_OK;
+  }
+  return fail(status, handle);
+}
+
+haft_status slot_delete(haft_handle handle, uint64_t realm_id, bool *retired) {
+  Target t;
+  haft_status status = locate(handle, &t);
+  if (status != HAFT_OK) return status;
+  if (t.realm_id != realm_id) return HAFT_E_REALM;
+  uint64_t word = t.slot->word.load(std::memory_order_relaxed);
+  while ((status = grade(t, word)) == HAFT_OK) {  // P3: a ZOMBIE is stale here
+    const uint64_t next = next_life(arena(), t.index, word);
+    // Acquire: the releases of other threads come before the slot's next use.
+    if (!t.slot->word.compare_exchange_weak(word, next, std::memory_order_acquire, std::memory_order_relaxed))
+      continue;
+    *retired = word_state(next) == kRetired;
+    return HAFT_OK;
+  }
+  return status;
+}
+
+bool reclaim_take(uint32_t realm) {
+  Realm &r = arena()->realms[realm];
+  bool any = false;
+  for (uint32_t shard = 0; shard < kShards; shard++) {
+    if (r.reclaim[shard].first.load(std::memory_order_relaxed) == 0) continue;
+    // P5: sequentially consistent, since the tails are read after this; acquire, for the links.
+    taken[realm][shard] = r.reclaim[shard].first.exchange(0, std::memory_order_seq_cst);
+    any = true;
+  }
+  return any;
+}
+
+uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most) {
+  Arena *a = arena();
+  uint32_t count = 0;
+  for (uint32_t shard = 0; shard < kShards; shard++) {
+    uint64_t &chain = taken[realm][shard];
+    while (chain != 0 && count < most) {
+      const uint32_t index = (uint32_t)(chain - 1);
+      Slot &slot = a->slots[index];
+      chain = slot.link.load(std::memory_order_relaxed);
+      const uint64_t next = next_life(a, index, slot.word.load(std::memory_order_relaxed));
+      // Relaxed: only this thread publishes the slot again, and a ZOMBIE is changed by nobody else (P3).
+      slot.word.store(next, std::memory_order_relaxed);
+      indexes[count++] = word_state(next) == kRetired ? -1 - (int32_t)index : (int32_t)index;
+    }
+  }
+  return count;
+}
+
+int64_t block_take(uint64_t realm_id) {
+  Arena *a = arena();
+  if (a->orphans.load(std::memory_order_relaxed) > 0) {
+    const uint32_t issued_blocks = a->blocks_issued.load(std::memory_order_relaxed);
+    for (uint32_t n = 0; n < issued_blocks; n++) {
+      const uint32_t block = (a->block_base + n) & (kBlocks - 1);
+      uint64_t owner = a->directory[block].load(std::memory_order_relaxed);
+      if (owner != kBlockOrphan) continue;
+      // Acquire and release: the sweep of the old realm comes before this, and this before any look-up (P23).
+      if (!a->directory[block].compare_exchange_strong(owner, realm_id, std::memory_order_acq_rel)) continue;
+      a->orphans.fetch_sub(1, std::memory_order_relaxed);
+      return block;
+    }
+  }
+  uint32_t n = a->blocks_issued.load(std::memory_order_relaxed);
+  do {
+    if (n >= HAFT_BLOCKS_MAX) return -1;
+  } while (!a->blocks_issued.compare_exchange_weak(n, n + 1, std::memory_order_relaxed));
+  const uint32_t block = (a->block_base + n) & (kBlocks - 1);  // P7
+  Slot *slots = &a->slots[block << kBlockBits];
+  if (!arena_commit(slots, kBlockSlots * sizeof(Slot))) return -1;
+  for (uint32_t i = 0; i < kBlockSlots; i++) {
+    const uint64_t generation = first_generation(a, (block << kBlockBits) + i);
+    slots[i].word.store(generation << kWordGenerationShift, std::memory_order_relaxed);
+  }
+  // Release: the words come before the entry that leads to them.
+  a->directory[block].store(realm_id, std::memory_order_release);
+  return block;
+}
+
+void blocks_abandon(uint64_t realm_id) {
+  Arena *a = arena();
+  for (uint64_t &chain : taken[realm_number(realm_id)]) chain = 0;
+  const uint32_t issued_blocks = a->blocks_issued.load(std::memory_order_relaxed);
+  for (uint32_t n = 0; n < issued_blocks; n++) {
+    const uint32_t block = (a->block_base + n) & (kBlocks - 1);
+    if (a->directory[block].load(std::memory_order_relaxed) != realm_id) continue;
+    for (uint32_t i = 0; i < kBlockSlots; i++) {
+      const uint32_t index = (block << kBlockBits) + i;
+      std::atomic<uint64_t> &slot = a->slots[index].word;
+      uint64_t word = slot.load(std::memory_order_relaxed);
+      // A retain or release that looked before the realm closed may still change the word: hence the loop.
+      while (word_state(word) == kLive || word_state(word) == kZombie) {
+        if (slot.compare_exchange_weak(word, next_life(a, index, word), std::memory_order_relaxed)) break;
+      }
+    }
+    // Release: the sweep comes before the adoption (P23).
+    a->directory[block].store(kBlockOrphan, std::memory_order_release);
+    a->orphans.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace haft

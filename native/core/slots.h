@@ -1,0 +1,65 @@
+// The slots: what a handle says, what its slot says, and every change of a slot that native code makes.
+//
+// Check, retain, release and delete are one load or one compare-and-swap on word A. Generation and kind stand in
+// that word, so that a stale or doubled release cannot touch the next object, and no reader sees one object's kind
+// with another's generation (P2). A slot is never unmapped, so a late compare-and-swap fails and does no harm: only
+// what writes elsewhere than in word A is counted in flight (the last release, which pushes on a list).
+#pragma once
+
+#include "arena.h"
+#include "error.h"
+
+namespace haft {
+
+struct Target {  // where a handle points, if it is one
+  haft_handle handle;
+  Slot *slot;
+  uint64_t realm_id;
+  uint32_t index;
+  uint32_t realm;  // number
+  uint32_t shard;
+};
+
+inline uint32_t realm_number(uint64_t id) { return (uint32_t)(id & kRealmNumberMask) - 1; }
+inline uint64_t open_life(uint64_t id) { return id << 8 | kRealmOpen; }
+
+// Finds the slot without touching a page that was not given out (P8). HAFT_E_FORGED, HAFT_E_CLOSED, HAFT_E_FORKED.
+haft_status locate(haft_handle handle, Target *target);
+
+// Whether the slot's block still belongs to the realm, and the realm is open. After the increment of a count (P21)
+// it also means that the realm waits for us (P23).
+bool still_open(const Target &target);
+
+// What word A says of the handle: HAFT_OK while it is live, else HAFT_E_STALE or HAFT_E_FORGED.
+haft_status grade(const Target &target, uint64_t word);
+
+inline uint32_t word_references(uint64_t word) { return (uint32_t)(word & kReferenceMask); }
+inline haft_kind word_kind(uint64_t word) { return (haft_kind)(word >> kKindShift) & (kKinds - 1); }
+inline uint32_t word_state(uint64_t word) { return (uint32_t)(word >> kStateShift) & ((1u << kStateBits) - 1); }
+inline uint64_t word_generation(uint64_t word) { return word >> kWordGenerationShift; }
+
+haft_status slot_retain(haft_handle handle);
+haft_status slot_release(haft_handle handle);
+haft_status slot_check(haft_handle handle, haft_kind kind, uint64_t *word, Target *target);
+
+// ---- On the realm's own thread ----
+
+// Ends a live handle at once, whatever its references: the slot is free again (`*retired` false) or retired. A
+// ZOMBIE is left to the drain and reported as stale (P3).
+haft_status slot_delete(haft_handle handle, uint64_t realm_id, bool *retired);
+
+// Takes every reclaim list. The slots stay ZOMBIE until reclaim_free, which comes when all messages that were posted
+// before the last releases have been delivered (P5). False if there was nothing to take.
+bool reclaim_take(uint32_t realm);
+
+// Frees up to `most` of the slots taken: writes their indexes, as -1 - index for one that is retired now.
+uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most);
+
+// A block of free slots for this realm: an orphan, else a new one; -1 when there are none left.
+int64_t block_take(uint64_t realm_id);
+
+// Makes every block of a realm that nobody uses any more an orphan, its slots free or retired. Goes by the slots'
+// words, not by lists (P23).
+void blocks_abandon(uint64_t realm_id);
+
+}  // namespace haft

@@ -1,0 +1,84 @@
+// Clocks, the spinning budget, and futexes. See wait.h.
+#include "wait.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <climits>
+#include <thread>
+
+namespace haft {
+namespace {
+
+constexpr int64_t kSpinMost = 50 * 1000;  // nanoseconds: a sleep and a wake-up cost about as much
+constexpr int64_t kSpinLeast = 500;
+
+std::atomic<int> spinning{0};
+thread_local int64_t spin_budget = 20 * 1000;
+thread_local int64_t spin_deadline;
+
+int most_spinners() {
+  static const int most = [] {
+    const int cores = (int)std::thread::hardware_concurrency();
+    return cores > 1 ? cores - 1 : 0;
+  }();
+  return most;
+}
+
+long futex(std::atomic<uint32_t> &word, int op, uint32_t value, const timespec *timeout) {
+  return syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);
+}
+
+}  // namespace
+
+int64_t now_nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+Deadline::Deadline(int64_t timeout_ms) : forever(timeout_ms < 0) {
+  constexpr int64_t kMost = INT64_MAX / 1000000 / 2;
+  if (timeout_ms > kMost) timeout_ms = kMost;
+  if (!forever) at = now_nanoseconds() + timeout_ms * 1000000;
+}
+
+int64_t Deadline::slice() const {
+  if (forever) return kSliceNanoseconds;
+  const int64_t left = at - now_nanoseconds();
+  return left < 0 ? 0 : left < kSliceNanoseconds ? left : kSliceNanoseconds;
+}
+
+void sleep_for(int64_t nanoseconds) {
+  const timespec time = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+  nanosleep(&time, nullptr);
+}
+
+void sleep_on(std::atomic<uint32_t> &word, uint32_t expected, int64_t nanoseconds) {
+  const timespec timeout = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+  futex(word, FUTEX_WAIT, expected, &timeout);
+}
+
+void wake_all(std::atomic<uint32_t> &word) { futex(word, FUTEX_WAKE, INT_MAX, nullptr); }
+
+bool begin_spin() {
+  if (spinning.fetch_add(1, std::memory_order_relaxed) >= most_spinners()) {
+    spinning.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  spin_deadline = now_nanoseconds() + spin_budget;
+  return true;
+}
+
+bool keep_spinning(uint32_t round) { return (round & 63) != 63 || now_nanoseconds() < spin_deadline; }
+
+void end_spin(bool success) {
+  spinning.fetch_sub(1, std::memory_order_relaxed);
+  spin_budget = success ? spin_budget * 2 : spin_budget / 2;
+  if (spin_budget > kSpinMost) spin_budget = kSpinMost;
+  if (spin_budget < kSpinLeast) spin_budget = kSpinLeast;
+}
+
+}  // namespace haft

@@ -1,0 +1,54 @@
+// Waiting: clocks, spinning, and sleeping on a word until somebody wakes it.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace haft {
+
+// No sleep is longer, so that a lost wake-up or a realm that went away costs this much and no more (P16).
+constexpr int64_t kSliceNanoseconds = 50 * 1000 * 1000;
+
+int64_t now_nanoseconds();  // monotonic
+
+// When a wait ends: timeouts are milliseconds, 0 tries once, negative never ends.
+struct Deadline {
+  explicit Deadline(int64_t timeout_ms);
+  bool passed() const { return !forever && now_nanoseconds() >= at; }
+  int64_t slice() const;  // how long to sleep at most now
+  int64_t at = 0;
+  bool forever = false;
+};
+
+void sleep_for(int64_t nanoseconds);
+
+// Sleeps while `word` is `expected`, for at most `nanoseconds`. May return early for no reason.
+void sleep_on(std::atomic<uint32_t> &word, uint32_t expected, int64_t nanoseconds);
+void wake_all(std::atomic<uint32_t> &word);
+
+inline void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Spinning takes a core from somebody, so at most all cores but one spin at a time, and a thread whose spins were in
+// vain spins less.
+bool begin_spin();
+bool keep_spinning(uint32_t round);
+void end_spin(bool success);
+
+// Spins until `done()`, for about as long as it has lately been worth it; true if it became true.
+template <class Done>
+bool spin_until(Done done) {
+  if (done()) return true;
+  if (!begin_spin()) return false;
+  bool success = false;
+  for (uint32_t round = 0; !(success = done()) && keep_spinning(round); round++) relax();
+  end_spin(success);
+  return success;
+}
+
+}  // namespace haft

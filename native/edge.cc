@@ -1,0 +1,338 @@
+// See edge.h. The functions that run for every handle take no Node-API values: their arguments and results stand in
+// Realm::exchange, which JavaScript sees as a typed array.
+#include "edge.h"
+
+#include <cstring>
+
+#include "core/arena.h"
+#include "core/calls.h"
+#include "core/error.h"
+#include "core/heap.h"
+#include "core/names.h"
+#include "core/realm.h"
+#include "core/slots.h"
+
+namespace haft {
+namespace {
+
+// Words of Realm::exchange. src/binding.ts has the same list; HAFT_EXCHANGE_MAP is how they are compared.
+constexpr uint32_t kExchangeHandle = 0;  // two words: a double
+constexpr uint32_t kExchangeStatus = 2;
+constexpr uint32_t kExchangeFlag = 3;
+constexpr uint32_t kExchangeList = 16;  // indexes of slots
+constexpr uint32_t kExchangeListMost = 1024 - kExchangeList;
+constexpr uint32_t kExchangeWake = 1024;  // numbers of replies
+
+constexpr int64_t kCloseMilliseconds = 1000;
+
+struct Edge {
+  napi_env env;
+  napi_threadsafe_function doorbell;
+  napi_ref direct;
+  haft_realm id;
+  uint32_t number;
+  Realm *realm;
+  bool open;
+};
+
+// P27: non-blocking, a queue of one: the event loop learns that there is work, and one notice is enough.
+void ring(void *data) {
+  napi_call_threadsafe_function(static_cast<Edge *>(data)->doorbell, nullptr, napi_tsfn_nonblocking);
+}
+
+// C on the realm's own thread calls JavaScript: the message stands in Realm::direct, the answer in direct_reply.
+void run_direct(void *data) {
+  Edge *edge = static_cast<Edge *>(data);
+  napi_env env = edge->env;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  napi_value function, receiver;
+  if (napi_get_reference_value(env, edge->direct, &function) == napi_ok &&
+      napi_get_undefined(env, &receiver) == napi_ok)
+    napi_call_function(env, receiver, function, 0, nullptr, nullptr);
+  // The function catches what a handler throws. What comes out of it all the same (the stack is full) is an
+  // exception to C too; no exception means that JavaScript is being terminated: CLOSED stays (P19).
+  bool pending = false;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) {
+    napi_value error;
+    napi_get_and_clear_last_exception(env, &error);
+    edge->realm->direct_reply.status = HAFT_E_EXCEPTION;
+  }
+  napi_close_handle_scope(env, scope);
+}
+
+void close_edge(Edge *edge) {
+  if (!edge->open) return;
+  edge->open = false;
+  // Only a realm with nothing in flight may lose its doorbell. Otherwise it stays: a leak, not a crash.
+  if (realm_close(edge->id, kCloseMilliseconds)) napi_release_threadsafe_function(edge->doorbell, napi_tsfn_abort);
+}
+
+// Runs when a worker ends or the process ends by itself; hooks run last in, first out, so before the doorbell's own.
+void end_of_environment(void *data) {
+  Edge *edge = static_cast<Edge *>(data);
+  if (!edge->open) return;
+  edge->open = false;
+  realm_close(edge->id, kCloseMilliseconds);
+}
+
+Edge *edge_of(napi_env env, napi_callback_info info, size_t *argc = nullptr, napi_value *argv = nullptr) {
+  void *data = nullptr;
+  napi_get_cb_info(env, info, argc, argv, nullptr, &data);
+  return static_cast<Edge *>(data);
+}
+
+haft_handle exchanged_handle(const Edge *edge) {
+  double number;
+  memcpy(&number, &edge->realm->exchange[kExchangeHandle], sizeof number);
+  return (haft_handle)number;
+}
+
+// ---- For every handle: arguments and results in the exchange ----
+
+napi_value remove_handle(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  bool retired = false;
+  edge->realm->exchange[kExchangeStatus] = slot_delete(exchanged_handle(edge), edge->id, &retired);
+  edge->realm->exchange[kExchangeFlag] = retired;
+  return nullptr;
+}
+
+napi_value retain_handle(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  edge->realm->exchange[kExchangeStatus] = slot_retain(exchanged_handle(edge));
+  return nullptr;
+}
+
+napi_value release_handle(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  edge->realm->exchange[kExchangeStatus] = slot_release(exchanged_handle(edge));
+  return nullptr;
+}
+
+napi_value check_handle(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  uint64_t word;
+  Target target;
+  haft_status status = slot_check(exchanged_handle(edge), 0, &word, &target);
+  if (status == HAFT_OK && target.realm_id != edge->id) status = HAFT_E_REALM;
+  edge->realm->exchange[kExchangeStatus] = status;
+  return nullptr;
+}
+
+napi_value take_reclaimed(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  edge->realm->exchange[kExchangeFlag] = reclaim_take(edge->number);
+  return nullptr;
+}
+
+napi_value free_reclaimed(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  int32_t *list = edge->realm->exchange + kExchangeList;
+  edge->realm->exchange[kExchangeFlag] = (int32_t)reclaim_free(edge->number, list, kExchangeListMost);
+  return nullptr;
+}
+
+napi_value wake_callers(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  const uint32_t count = (uint32_t)edge->realm->exchange[kExchangeFlag];
+  if (count <= kExchangeWords - kExchangeWake)
+    realm_wake(edge->number, edge->realm->exchange + kExchangeWake, count);
+  return nullptr;
+}
+
+napi_value wake_producers(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  realm_wake_producers(edge->number, (uint32_t)edge->realm->exchange[kExchangeFlag]);
+  return nullptr;
+}
+
+napi_value discard_reply(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  const uint32_t number = (uint32_t)edge->realm->exchange[kExchangeFlag];
+  if (number < kReplies) reply_discard(edge->number, number);
+  return nullptr;
+}
+
+napi_value ring_self(napi_env env, napi_callback_info info) {
+  ring(edge_of(env, info));
+  return nullptr;
+}
+
+// ---- Now and then: Node-API values ----
+
+napi_value take_block(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  const int64_t block = block_take(edge->id);
+  edge->realm->exchange[kExchangeFlag] = (int32_t)block;
+  if (block < 0) return nullptr;
+  napi_value buffer = nullptr;
+  void *slots = &arena()->slots[block << kBlockBits];
+  napi_create_external_arraybuffer(env, slots, kBlockSlots * sizeof(Slot), nullptr, nullptr, &buffer);
+  return buffer;
+}
+
+napi_value publish_name(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  Edge *edge = edge_of(env, info, &argc, argv);
+  char name[kNameBytes + 5];  // room to see that it is too long
+  size_t length = 0;
+  napi_get_value_string_utf8(env, argv[0], name, sizeof name, &length);
+  edge->realm->exchange[kExchangeStatus] = name_publish(edge->number, name, length, exchanged_handle(edge));
+  return nullptr;
+}
+
+// The place of a text or of bytes in the heap: (offset, length), bounds checked (P31).
+bool heap_range(napi_env env, const Edge *edge, napi_value *argv, unsigned char **from, size_t *length) {
+  double offset = 0;
+  uint32_t bytes = 0;
+  if (napi_get_value_double(env, argv[0], &offset) != napi_ok || napi_get_value_uint32(env, argv[1], &bytes) != napi_ok)
+    return false;
+  if (offset < 0 || offset > 9e15 || !heap_contains(edge->number, (uint64_t)offset, bytes)) return false;
+  *from = at_offset((uint64_t)offset);
+  *length = bytes;
+  return true;
+}
+
+napi_value read_text(napi_env env, napi_callback_info info) {
+  size_t argc = 2, length;
+  napi_value argv[2], text = nullptr;
+  unsigned char *from;
+  Edge *edge = edge_of(env, info, &argc, argv);
+  if (heap_range(env, edge, argv, &from, &length))
+    napi_create_string_utf8(env, reinterpret_cast<const char *>(from), length, &text);
+  return text;
+}
+
+napi_value read_bytes(napi_env env, napi_callback_info info) {
+  size_t argc = 2, length;
+  napi_value argv[2], buffer, bytes = nullptr;
+  unsigned char *from;
+  void *copy;
+  Edge *edge = edge_of(env, info, &argc, argv);
+  if (!heap_range(env, edge, argv, &from, &length)) return nullptr;
+  if (napi_create_arraybuffer(env, length, &copy, &buffer) != napi_ok) return nullptr;
+  if (length != 0) memcpy(copy, from, length);
+  napi_create_typedarray(env, napi_uint8_array, length, buffer, 0, &bytes);
+  return bytes;
+}
+
+napi_value give_chunk(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  double offset = 0;
+  Edge *edge = edge_of(env, info, &argc, argv);
+  napi_get_value_double(env, argv[0], &offset);
+  if (offset > 0 && offset < 9e15 && heap_contains(edge->number, (uint64_t)offset, 1))
+    heap_give(edge->number, (uint64_t)offset);
+  return nullptr;
+}
+
+// Writes a string or a Uint8Array into a chunk; tells (offset, length) through the exchange. No chunk: length -1.
+napi_value write_payload(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  Edge *edge = edge_of(env, info, &argc, argv);
+  edge->realm->exchange[kExchangeFlag] = -1;
+  napi_valuetype type;
+  napi_typeof(env, argv[0], &type);
+  void *bytes = nullptr;
+  size_t length = 0;
+  if (type == napi_string)
+    napi_get_value_string_utf8(env, argv[0], nullptr, 0, &length);
+  else if (napi_get_typedarray_info(env, argv[0], nullptr, &length, &bytes, nullptr, nullptr) != napi_ok)
+    return nullptr;
+  if (length > HAFT_PAYLOAD_MAX) {
+    edge->realm->exchange[kExchangeFlag] = -2;
+    return nullptr;
+  }
+  const uint64_t chunk = heap_take(edge->number, length + 1);
+  if (!chunk) return nullptr;
+  char *to = reinterpret_cast<char *>(at_offset(chunk));
+  if (type == napi_string)
+    napi_get_value_string_utf8(env, argv[0], to, length + 1, &length);
+  else
+    memcpy(to, bytes, length);
+  const double offset = (double)chunk;
+  memcpy(&edge->realm->exchange[kExchangeHandle], &offset, sizeof offset);
+  edge->realm->exchange[kExchangeFlag] = (int32_t)length;
+  return nullptr;
+}
+
+napi_value close_realm(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  if (!edge->open) return nullptr;
+  napi_remove_env_cleanup_hook(env, end_of_environment, edge);
+  close_edge(edge);
+  return nullptr;
+}
+
+napi_value ref_realm(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  if (edge->open) napi_ref_threadsafe_function(env, edge->doorbell);
+  return nullptr;
+}
+
+napi_value unref_realm(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  if (edge->open) napi_unref_threadsafe_function(env, edge->doorbell);
+  return nullptr;
+}
+
+constexpr struct {
+  const char *name;
+  napi_callback function;
+} kFunctions[] = {
+    {"remove", remove_handle},       {"retain", retain_handle},
+    {"release", release_handle},     {"check", check_handle},
+    {"takeReclaimed", take_reclaimed}, {"freeReclaimed", free_reclaimed},
+    {"wakeCallers", wake_callers},   {"wakeProducers", wake_producers},
+    {"discardReply", discard_reply}, {"ring", ring_self},
+    {"takeBlock", take_block},       {"publish", publish_name},
+    {"readText", read_text},         {"readBytes", read_bytes},
+    {"giveChunk", give_chunk},       {"writePayload", write_payload},
+    {"close", close_realm},          {"ref", ref_realm},
+    {"unref", unref_realm},
+};
+
+}  // namespace
+
+Napi::Value edge_open(const Napi::CallbackInfo &info) {
+  const Napi::Env env = info.Env();
+  const Napi::Function drain = info[0].As<Napi::Function>();
+  const Napi::Function direct = info[1].As<Napi::Function>();
+  Edge *edge = new Edge{env, nullptr, nullptr, 0, 0, nullptr, true};  // outlives the environment: threads may ring late
+  const haft_status status = realm_open(ring, run_direct, edge, &edge->id);
+  if (status != HAFT_OK) {
+    delete edge;
+    return Napi::Number::New(env, status);
+  }
+  edge->number = realm_number(edge->id);
+  edge->realm = &arena()->realms[edge->number];
+  napi_value name = Napi::String::New(env, "haft doorbell");
+  if (napi_create_threadsafe_function(env, drain, nullptr, name, 1, 1, nullptr, nullptr, nullptr, nullptr,
+                                      &edge->doorbell) != napi_ok ||
+      napi_unref_threadsafe_function(env, edge->doorbell) != napi_ok ||
+      napi_create_reference(env, direct, 1, &edge->direct) != napi_ok ||
+      napi_add_env_cleanup_hook(env, end_of_environment, edge) != napi_ok) {
+    realm_close(edge->id, 0);
+    return Napi::Number::New(env, HAFT_E_INTERNAL);
+  }
+  Napi::Object realm = Napi::Object::New(env);
+  napi_value buffer;
+  if (napi_create_external_arraybuffer(env, edge->realm, offsetof(Realm, names), nullptr, nullptr, &buffer) != napi_ok) {
+    realm_close(edge->id, 0);
+    return Napi::Number::New(env, HAFT_E_INTERNAL);
+  }
+  realm.Set("buffer", Napi::Value(env, buffer));
+  realm.Set("id", Napi::Number::New(env, (double)edge->id));
+  for (const auto &f : kFunctions) {
+    napi_value function;
+    napi_create_function(env, f.name, NAPI_AUTO_LENGTH, f.function, edge, &function);
+    realm.Set(f.name, Napi::Value(env, function));
+  }
+  return realm;
+}
+
+}  // namespace haft
