@@ -25,12 +25,21 @@ Napi::Object layout(Napi::Env env) {
   return object;
 }
 
-Napi::Object statuses(Napi::Env env) {
-  Napi::Object object = Napi::Object::New(env);
-#define HAFT_STATUS_SET(name, number, message, next) object.Set("HAFT_" #name, Napi::Number::New(env, number));
-  HAFT_STATUS_MAP(HAFT_STATUS_SET)
-#undef HAFT_STATUS_SET
-  return object;
+// [name, number, message, next step] of each.
+Napi::Array statuses(Napi::Env env) {
+  Napi::Array list = Napi::Array::New(env);
+#define HAFT_STATUS_PUSH(name, number, message, next)            \
+  {                                                              \
+    Napi::Array entry = Napi::Array::New(env, 4);                \
+    entry.Set(0u, Napi::String::New(env, "HAFT_" #name));        \
+    entry.Set(1u, Napi::Number::New(env, number));               \
+    entry.Set(2u, Napi::String::New(env, message));              \
+    entry.Set(3u, Napi::String::New(env, next));                 \
+    list.Set(list.Length(), entry);                              \
+  }
+  HAFT_STATUS_MAP(HAFT_STATUS_PUSH)
+#undef HAFT_STATUS_PUSH
+  return list;
 }
 
 // The table for C, for the addons of others: an external whose data is `const haft_api *`.

@@ -15,14 +15,7 @@
 namespace haft {
 namespace {
 
-// Words of Realm::exchange. src/binding.ts has the same list; HAFT_EXCHANGE_MAP is how they are compared.
-constexpr uint32_t kExchangeHandle = 0;  // two words: a double
-constexpr uint32_t kExchangeStatus = 2;
-constexpr uint32_t kExchangeFlag = 3;
-constexpr uint32_t kExchangeList = 16;  // indexes of slots
-constexpr uint32_t kExchangeListMost = 1024 - kExchangeList;
-constexpr uint32_t kExchangeWake = 1024;  // numbers of replies
-
+constexpr uint32_t kExchangeListMost = kExchangeWake - kExchangeList;
 constexpr int64_t kCloseMilliseconds = 1000;
 
 struct Edge {
@@ -120,13 +113,13 @@ napi_value check_handle(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-napi_value take_reclaimed(napi_env env, napi_callback_info info) {
+napi_value take_released(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
   edge->realm->exchange[kExchangeFlag] = reclaim_take(edge->number);
   return nullptr;
 }
 
-napi_value free_reclaimed(napi_env env, napi_callback_info info) {
+napi_value free_released(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
   int32_t *list = edge->realm->exchange + kExchangeList;
   edge->realm->exchange[kExchangeFlag] = (int32_t)reclaim_free(edge->number, list, kExchangeListMost);
@@ -286,7 +279,7 @@ constexpr struct {
 } kFunctions[] = {
     {"remove", remove_handle},       {"retain", retain_handle},
     {"release", release_handle},     {"check", check_handle},
-    {"takeReclaimed", take_reclaimed}, {"freeReclaimed", free_reclaimed},
+    {"takeReleased", take_released}, {"freeReleased", free_released},
     {"wakeCallers", wake_callers},   {"wakeProducers", wake_producers},
     {"discardReply", discard_reply}, {"ring", ring_self},
     {"takeBlock", take_block},       {"publish", publish_name},
@@ -326,6 +319,7 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
     return Napi::Number::New(env, HAFT_E_INTERNAL);
   }
   realm.Set("buffer", Napi::Value(env, buffer));
+  realm.Set("blockBase", Napi::Number::New(env, arena()->block_base));
   realm.Set("id", Napi::Number::New(env, (double)edge->id));
   for (const auto &f : kFunctions) {
     napi_value function;

@@ -204,9 +204,17 @@ struct Arena {
   alignas(4096) unsigned char heaps[kRealms][kHeapBytes];
 };
 
+// Words of Realm::exchange, where the addon's functions have arguments and results instead of Node-API values.
+constexpr uint32_t kExchangeHandle = 0;  // two words: a double
+constexpr uint32_t kExchangeStatus = 2;
+constexpr uint32_t kExchangeFlag = 3;
+constexpr uint32_t kExchangeList = 16;    // indexes of slots, up to kExchangeWake
+constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
+
 // What JavaScript knows of the layout, in bytes or plain numbers. X(name, value)
 #define HAFT_LAYOUT_MAP(X)                                        \
   X(SHARDS, kShards)                                              \
+  X(BLOCK_BITS, kBlockBits)                                       \
   X(BLOCK_SLOTS, kBlockSlots)                                     \
   X(RING_CELLS, kRingCells)                                       \
   X(RING_BYTES, sizeof(Ring))                                     \
@@ -215,6 +223,11 @@ struct Arena {
   X(DIRTY, offsetof(Realm, dirty))                                \
   X(EXCHANGE, offsetof(Realm, exchange))                          \
   X(EXCHANGE_WORDS, kExchangeWords)                               \
+  X(EXCHANGE_HANDLE, kExchangeHandle)                             \
+  X(EXCHANGE_STATUS, kExchangeStatus)                             \
+  X(EXCHANGE_FLAG, kExchangeFlag)                                 \
+  X(EXCHANGE_LIST, kExchangeList)                                 \
+  X(EXCHANGE_WAKE, kExchangeWake)                                 \
   X(DIRECT, offsetof(Realm, direct))                              \
   X(DIRECT_REPLY, offsetof(Realm, direct_reply))                  \
   X(REPLIES, offsetof(Realm, replies))                            \
@@ -246,6 +259,11 @@ struct Arena {
   X(SHAPE_HEAP_BIT, kShapeHeapBit)                                \
   X(WORD_GENERATION_SHIFT, kWordGenerationShift - 32)             \
   X(WORD_STATE_SHIFT, kStateShift - 32)                           \
+  X(STATE_LIVE, kLive)                                            \
+  X(REPLY_PENDING, kPending)                                      \
+  X(REPLY_STARTED, kStarted)                                      \
+  X(REPLY_DONE, kDone)                                            \
+  X(ASCII_FLAG, kAsciiFlag)                                       \
   X(KIND_SHIFT, kKindShift)                                       \
   X(KINDS, kKinds)                                                \
   X(REFERENCES_MAX, kReferenceMask)

@@ -1,0 +1,122 @@
+// The one file that knows the addon: finds it, loads it, checks that it was built for the same layout, and says what
+// it has.
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isMainThread } from 'node:worker_threads';
+import * as constants from './constants.js';
+import { HaftError } from './errors.js';
+
+declare const tag: unique symbol;
+/** `const haft_api *` for the addons of others: a Node-API external, tagged `{0x68616674, 0x61706900}`. */
+export type NativeApi = { readonly [tag]: never };
+
+/**
+ * One open realm. Functions without arguments have them in the exchange: a typed array costs less than a Node-API
+ * value. All are for the realm's own thread.
+ */
+export interface NativeRealm {
+  /** The realm's structures, up to the names. */
+  readonly buffer: ArrayBuffer;
+  /** `haft_realm` in C. */
+  readonly id: number;
+  /** Number of the process's first block. */
+  readonly blockBase: number;
+  /** Handle in, status out, flag out: 1 if the slot retired. */
+  remove(): void;
+  /** Handle in, status out. So too `release` and `check`. */
+  retain(): void;
+  release(): void;
+  check(): void;
+  /** Flag out: 1 if there was something. */
+  takeReleased(): void;
+  /** Flag out: how many indexes stand in the list. A retired one is `-1 - index`. */
+  freeReleased(): void;
+  /** Flag in: how many numbers of replies stand in the wake list. */
+  wakeCallers(): void;
+  /** Flag in: the shard. */
+  wakeProducers(): void;
+  /** Flag in: the number of the reply. */
+  discardReply(): void;
+  /** Rings the own doorbell: the event loop comes back. */
+  ring(): void;
+  /** The slots of a block; its number in the flag, negative when there is none left. */
+  takeBlock(): ArrayBuffer | undefined;
+  /** Handle in, 0 to take the name back; status out. */
+  publish(name: string): void;
+  /** From a chunk of the heap. */
+  readText(offset: number, length: number): string | undefined;
+  readBytes(offset: number, length: number): Uint8Array | undefined;
+  giveChunk(offset: number): void;
+  /** Into a chunk, whose offset stands in place of the handle; flag out: bytes, -1: no room, -2: too large. */
+  writePayload(payload: string | Uint8Array): void;
+  close(): void;
+  ref(): void;
+  unref(): void;
+}
+
+interface Addon {
+  readonly layout: Readonly<Record<string, number>>;
+  readonly api: NativeApi;
+  /** The kind's number, or a negative status. */
+  defineKind(name: string, fingerprint: bigint, ops: string): number;
+  /** The realm, or a negative status. `drain` and `direct` must not throw. */
+  open(drain: () => void, direct: () => void): NativeRealm | number;
+  /** Why the host cannot run, or `undefined` when it does. */
+  runHost(path: string, realm: number, args: readonly string[], done: (exitCode: number) => void): string | undefined;
+  closeAll(): void;
+}
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+
+function candidates(): string[] {
+  // HAFT_ADDON: an addon built otherwise, as the tests of generation wrap use it.
+  if (process.env.HAFT_ADDON) return [process.env.HAFT_ADDON];
+  return [
+    join(ROOT, 'build', 'Release', 'haft.node'),
+    join(ROOT, 'prebuilds', `${process.platform}-${process.arch}`, 'haft.node'),
+  ];
+}
+
+function load(): Addon {
+  const tried: string[] = [];
+  const require = createRequire(import.meta.url);
+  for (const path of candidates()) {
+    if (!existsSync(path)) {
+      tried.push(`${path}: no such file`);
+      continue;
+    }
+    try {
+      const addon = require(path) as Addon;
+      checkLayout(addon, path);
+      return addon;
+    } catch (error) {
+      if (error instanceof HaftError) throw error;
+      tried.push(`${path}: ${(error as Error).message}`);
+    }
+  }
+  const message = `the addon could not be loaded. Build it with "npm run build". Tried:\n  ${tried.join('\n  ')}\n`;
+  throw new HaftError('HAFT_E_UNSUPPORTED', { message });
+}
+
+function checkLayout(addon: Addon, path: string): void {
+  const expected: Readonly<Record<string, unknown>> = constants;
+  for (const [name, value] of Object.entries(addon.layout)) {
+    if (expected[name] === value) continue;
+    const message = `${path} was built for another version of haft (${name} is ${value}, not ${expected[name]})`;
+    throw new HaftError('HAFT_E_ABI', { message });
+  }
+}
+
+let loaded: Addon | undefined;
+
+/** The addon; loads it at the first call, so that `HandleTable` works without. @throws HaftError */
+export function addon(): Addon {
+  if (loaded === undefined) {
+    loaded = load();
+    // P25: process.exit() on the main thread runs no clean-up hook of the environment; a worker's run.
+    if (isMainThread) process.on('exit', () => loaded?.closeAll());
+  }
+  return loaded;
+}

@@ -1,0 +1,93 @@
+#!/usr/bin/env node
+// The command `haft`.
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Command } from 'commander';
+import { HaftError } from './errors.js';
+import { runHost } from './host.js';
+import { Registry } from './registry.js';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+const INCLUDE = fileURLToPath(new URL('../native/include', import.meta.url));
+
+/** What a logic module exports as its default. When it settles, the realm is ready and the host starts. */
+export type Logic = (registry: Registry, args: string[]) => void | Promise<void>;
+
+/** A sentence for the user instead of a stack trace. */
+class UserError extends Error {}
+
+const program = new Command('haft')
+  .description('JavaScript objects in C and C++, by handle')
+  .version(version)
+  .option('--include', 'print the folder of haft.h')
+  .action((options: { include?: boolean }) => {
+    if (options.include) console.log(INCLUDE);
+    else program.help();
+  });
+
+program
+  .command('run')
+  .description('run a C host (a shared library with haft_host_main) with its JavaScript logic')
+  .argument('<host>', 'the shared library')
+  .argument('<logic>', 'a module whose default export is (registry, args) => void | Promise<void>')
+  .argument('[args...]', 'after --: for the host and the logic')
+  .action(run);
+
+async function run(host: string, logicPath: string, args: string[]): Promise<void> {
+  const logic = await loadLogic(logicPath);
+  const registry = new Registry();
+  let interrupted: NodeJS.Signals | undefined;
+  const interrupt = (signal: NodeJS.Signals) => {
+    // In order at the first signal: every call of the host returns HAFT_E_CLOSED. At the second, at once.
+    if (interrupted) process.exit(exitCodeOf(signal));
+    interrupted = signal;
+    registry.close();
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  try {
+    await logic(registry, args);
+  } catch (error) {
+    throw new UserError(`the logic ${logicPath} threw while it started: ${describe(error)}`);
+  }
+  const code = await runHost(host, registry, args);
+  registry.close();
+  process.exitCode = interrupted ? exitCodeOf(interrupted) : code;
+  // Timers and sockets of the logic do not outlive the host.
+  process.exit();
+}
+
+async function loadLogic(path: string): Promise<Logic> {
+  let module: { default?: unknown };
+  try {
+    module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && isAbout(error, path);
+    throw new UserError(missing ? `there is no logic module ${path}` : `the logic ${path} does not load: ${describe(error)}`);
+  }
+  if (typeof module.default !== 'function') {
+    throw new UserError(`the logic ${path} has no default export that is a function (registry, args) => void`);
+  }
+  return module.default as Logic;
+}
+
+function isAbout(error: unknown, path: string): boolean {
+  return String((error as Error).message).includes(`'${resolve(path)}'`);
+}
+
+function exitCodeOf(signal: NodeJS.Signals): number {
+  return signal === 'SIGINT' ? 130 : 143;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof UserError || error instanceof HaftError)) throw error;
+  console.error(`haft: ${error.message}`);
+  process.exit(1);
+}

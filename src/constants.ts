@@ -1,0 +1,84 @@
+// The numbers and texts that native/core/layout.h and native/include/haft.h decide, made by
+// `node scripts/make-constants.mjs`. Do not edit.
+
+export const SHARDS = 16;
+export const BLOCK_BITS = 10;
+export const BLOCK_SLOTS = 1024;
+export const RING_CELLS = 1024;
+export const RING_BYTES = 65664;
+export const REALM_BYTES = 2109888;
+export const ARMED = 64;
+export const DIRTY = 68;
+export const EXCHANGE = 1472;
+export const EXCHANGE_WORDS = 2048;
+export const EXCHANGE_HANDLE = 0;
+export const EXCHANGE_STATUS = 2;
+export const EXCHANGE_FLAG = 3;
+export const EXCHANGE_LIST = 16;
+export const EXCHANGE_WAKE = 1024;
+export const DIRECT = 9664;
+export const DIRECT_REPLY = 10688;
+export const REPLIES = 10944;
+export const REPLY_BYTES = 256;
+export const REPLY_SLEEPER = 4;
+export const REPLY_STATUS = 8;
+export const REPLY_TYPE = 12;
+export const REPLY_VALUE = 16;
+export const REPLY_LENGTH = 24;
+export const REPLY_IN_HEAP = 28;
+export const REPLY_TEXT = 48;
+export const REPLY_INLINE_BYTES = 208;
+export const REPLY_NUMBER_BITS = 12;
+export const RINGS = 1059264;
+export const RING_TAIL = 0;
+export const RING_HEAD = 64;
+export const RING_SPACE_WANTED = 68;
+export const RING_FIRST_CELL = 128;
+export const CELL_BYTES = 64;
+export const CELL_OP = 4;
+export const CELL_HANDLE = 8;
+export const CELL_ARGS = 16;
+export const CELL_SHAPE = 56;
+export const CELL_REPLY = 60;
+export const HEAP_TAIL_CHUNK = 8;
+export const INLINE_ARGS = 5;
+export const SHAPE_COUNT_SHIFT = 20;
+export const SHAPE_CELLS_SHIFT = 25;
+export const SHAPE_HEAP_BIT = 1073741824;
+export const WORD_GENERATION_SHIFT = 6;
+export const WORD_STATE_SHIFT = 3;
+export const STATE_LIVE = 1;
+export const REPLY_PENDING = 1;
+export const REPLY_STARTED = 2;
+export const REPLY_DONE = 3;
+export const ASCII_FLAG = 2147483648;
+export const KIND_SHIFT = 22;
+export const KINDS = 8192;
+export const REFERENCES_MAX = 4194303;
+
+export const STATUSES = {
+  HAFT_OK: { status: 0, message: 'success', next: '' },
+  HAFT_E_FORGED: { status: -1, message: 'the value was never issued as a handle', next: 'pass the integer unchanged, as uint64_t; a truncated or computed value is not a handle' },
+  HAFT_E_STALE: { status: -2, message: 'the handle\'s object was released or deleted', next: 'retain the handle for as long as it is used, and drop it after the last release' },
+  HAFT_E_KIND: { status: -3, message: 'the handle names an object of another kind', next: 'use an op of the handle\'s own kind, or look the kind up with haft_kind_of' },
+  HAFT_E_REALM: { status: -4, message: 'the handle belongs to another realm', next: 'use the handle with the registry that created it' },
+  HAFT_E_CLOSED: { status: -5, message: 'the realm is closed', next: 'stop using its handles; a new realm issues new ones' },
+  HAFT_E_FORKED: { status: -6, message: 'the process is a forked child, where no JavaScript runs', next: 'use haft in the parent only, or call exec in the child' },
+  HAFT_E_OVERFLOW: { status: -7, message: 'the handle has as many references as it can count (4194303)', next: 'look for a retain without a release' },
+  HAFT_E_SLOTS: { status: -8, message: 'the table has no free slot left', next: 'release or delete handles that are no longer used' },
+  HAFT_E_FULL: { status: -9, message: 'the mailbox is full', next: 'wait with HAFT_BLOCK, drop with HAFT_DROP_NEWEST, or post less' },
+  HAFT_E_NO_MEMORY: { status: -10, message: 'there is no room for the strings and bytes of the message', next: 'try again when earlier messages have been handled, or send smaller ones' },
+  HAFT_E_TOO_LARGE: { status: -11, message: 'the strings and bytes of the message exceed HAFT_PAYLOAD_MAX', next: 'send it in parts' },
+  HAFT_E_TIMEOUT: { status: -12, message: 'the time ran out', next: 'allow more time, or look for a handler that does not return' },
+  HAFT_E_EXCEPTION: { status: -13, message: 'the JavaScript handler threw', next: 'read haft_last_error() for its name, message and stack' },
+  HAFT_E_RESULT: { status: -14, message: 'the JavaScript handler returned a value that is not of the declared type', next: 'return what the kind declares under `returns`' },
+  HAFT_E_DEADLOCK: { status: -15, message: 'the wait could never end: the thread waits for itself', next: 'post without HAFT_BLOCK on the realm\'s own thread' },
+  HAFT_E_OP: { status: -16, message: 'the kind has no such op', next: 'look the op up with haft_op_find' },
+  HAFT_E_ARGUMENT: { status: -17, message: 'an argument has an impossible value', next: 'see the function\'s description in haft.h' },
+  HAFT_E_UTF8: { status: -18, message: 'a string is not valid UTF-8', next: 'pass HAFT_BYTES for data that is not text' },
+  HAFT_E_NOT_FOUND: { status: -19, message: 'nothing has that name', next: 'check the spelling, and that JavaScript defined it first' },
+  HAFT_E_ABI: { status: -20, message: 'the two sides were built for different versions', next: 'rebuild the plugin against the header and the kinds that are in use' },
+  HAFT_E_UNSUPPORTED: { status: -21, message: 'this version of haft does not have that function', next: 'update haft, or check the size of haft_api before the call' },
+  HAFT_E_BUSY: { status: -22, message: 'too many calls are waiting for a reply', next: 'let some of them finish, or post instead' },
+  HAFT_E_INTERNAL: { status: -23, message: 'the operating system refused something haft needs', next: 'read haft_last_error()' },
+} as const;

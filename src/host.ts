@@ -1,0 +1,33 @@
+// Runs a C host: a shared library whose `haft_host_main` runs on a thread of its own and calls the logic by handle.
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { addon } from './binding.js';
+import { HaftError } from './errors.js';
+import type { Registry } from './registry.js';
+
+/**
+ * Loads a shared library and runs its `haft_host_main(api, realm, argc, argv)` on a thread of its own. The event loop
+ * stays alive until it returns.
+ *
+ * @param path The library. `argv[0]` in C.
+ * @param args The rest of argv.
+ * @returns What `haft_host_main` returned.
+ * @throws HaftError `HAFT_E_NOT_FOUND` when there is no such file, `HAFT_E_ARGUMENT` when it does not load or exports no
+ * `haft_host_main`, `HAFT_E_CLOSED`.
+ */
+export async function runHost(path: string, registry: Registry, args: readonly string[] = []): Promise<number> {
+  const file = resolve(path);
+  if (!existsSync(file) || !statSync(file).isFile()) {
+    throw new HaftError('HAFT_E_NOT_FOUND', { message: `there is no host library ${path}` });
+  }
+  registry.ref();
+  try {
+    return await new Promise<number>((done, failed) => {
+      const reason = addon().runHost(file, registry.id, args, done);
+      if (reason === undefined) return;
+      failed(new HaftError('HAFT_E_ARGUMENT', { message: `the host library ${path} cannot run: ${reason}` }));
+    });
+  } finally {
+    registry.unref();
+  }
+}

@@ -1,0 +1,18 @@
+// What the package exports.
+export type { NativeApi } from './binding.js';
+export { type ErrorCode, HaftError, type HaftErrorDetails, type StatusName } from './errors.js';
+export { formatHandle, type Handle, NULL_HANDLE } from './handle.js';
+export { Handles, type Stats } from './handles.js';
+export { runHost } from './host.js';
+export {
+  type ArgumentType,
+  functionKind,
+  type HandlerOf,
+  type Kind,
+  kind,
+  type Signature,
+  type Signatures,
+  type TypeName,
+} from './kind.js';
+export { type ErrorContext, Registry, type RegistryEvents, type RegistryStats } from './registry.js';
+export { HandleTable, type HandleTableOptions } from './table.js';

@@ -1,0 +1,182 @@
+// Kinds: what sort of object a handle names, and which of its methods native code may call, with which types.
+import { INLINE_ARGS, SHAPE_COUNT_SHIFT } from './constants.js';
+import { HaftError } from './errors.js';
+import type { Handle } from './handle.js';
+
+/** The types of arguments and results; the numbers are `haft_type` in haft.h. */
+export const TYPES = { void: 0, f64: 1, i32: 2, u32: 3, i64: 4, bool: 5, handle: 6, str: 7, bytes: 8 } as const;
+
+export type TypeName = keyof typeof TYPES;
+export type ArgumentType = Exclude<TypeName, 'void'>;
+
+interface JavaScriptTypes {
+  void: void;
+  f64: number;
+  i32: number;
+  u32: number;
+  i64: bigint;
+  bool: boolean;
+  handle: Handle;
+  str: string;
+  bytes: Uint8Array;
+}
+
+/** The types of one op: up to 16 arguments, and a result. */
+export interface Signature {
+  readonly args?: readonly ArgumentType[];
+  /** `void` unless given: what the handler returns is dropped. */
+  readonly returns?: TypeName;
+}
+
+export type Signatures = Readonly<Record<string, Signature>>;
+
+type Arguments<S extends Signature> = S extends { readonly args: readonly [...infer A] }
+  ? { -readonly [I in keyof A]: A[I] extends ArgumentType ? JavaScriptTypes[A[I]] : never }
+  : [];
+
+type ResultName<S extends Signature> = S extends { readonly returns: infer R extends TypeName } ? R : 'void';
+
+/** What a handler of this signature may return, itself or in a promise. */
+type Result<S extends Signature> = ResultName<S> extends 'void'
+  ? unknown
+  : JavaScriptTypes[ResultName<S>] | PromiseLike<JavaScriptTypes[ResultName<S>]>;
+
+/** The function that serves calls of this signature. */
+export type HandlerOf<S extends Signature> = (...args: Arguments<S>) => Result<S>;
+
+// An op that does not fit its method becomes a sentence, which the compiler shows.
+type Checked<T, O extends Signatures> = {
+  readonly [K in keyof O]: K extends keyof T
+    ? T[K] extends (...args: infer P) => infer R
+      ? Arguments<O[K]> extends P
+        ? R extends Result<O[K]>
+          ? O[K]
+          : `${K & string} returns another type than its op declares`
+        : `${K & string} takes other arguments than its op declares`
+      : `${K & string} is not a method`
+    : `the class has no method ${K & string}`;
+};
+
+/** One method of a kind, ready to be called by a message. */
+export class Op {
+  /** `types | count << 20`, as a message says it: equal means that every argument has the declared type. */
+  readonly shape: number;
+  readonly args: readonly number[];
+  readonly returns: number;
+
+  constructor(
+    readonly kindName: string,
+    readonly name: string,
+    readonly signature: Signature,
+    /** The target is a function and the op calls it. */
+    readonly isFunction: boolean,
+  ) {
+    this.args = (signature.args ?? []).map((type) => TYPES[type]);
+    this.returns = TYPES[signature.returns ?? 'void'];
+    const inlined = this.args.slice(0, INLINE_ARGS);
+    this.shape = inlined.reduce((shape, type, i) => shape | (type << (4 * i)), this.args.length << SHAPE_COUNT_SHIFT);
+  }
+
+  get text(): string {
+    return `${this.kindName}.${this.name}`;
+  }
+}
+
+const ARGUMENTS_MOST = 16;
+const NAME_BYTES_MOST = 96;
+
+function signatureText({ args = [], returns = 'void' }: Signature): string {
+  return `(${args.join(',')}):${returns}`;
+}
+
+// FNV-1a, 64 bits: a fingerprint, not a secret.
+function fingerprintOf(text: string): bigint {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) {
+    hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  }
+  return hash === 0n ? 1n : hash;
+}
+
+/** A sort of object, as `kind` makes it. */
+export class Kind<T = unknown, O extends Signatures = Signatures> {
+  readonly ops: readonly Op[];
+  /** Of names and types of all ops, in order: two sides that have the same can talk. */
+  readonly fingerprint: bigint;
+  declare readonly target: T;
+
+  constructor(
+    readonly name: string,
+    readonly signatures: O,
+    readonly isFunction: boolean,
+  ) {
+    checkDefinition(name, signatures);
+    const ops = Object.entries(signatures);
+    this.ops = ops.map(([op, signature]) => new Op(name, op, signature, isFunction));
+    this.fingerprint = fingerprintOf(ops.map(([op, signature]) => op + signatureText(signature)).join(';'));
+  }
+
+  /** The op's position, which with the kind's number makes its number in C. */
+  position(op: keyof O & string): number {
+    return Object.keys(this.signatures).indexOf(op);
+  }
+}
+
+function checkDefinition(name: string, signatures: Signatures): void {
+  const refuse = (message: string): never => {
+    throw new HaftError('HAFT_E_ARGUMENT', { kind: name, message });
+  };
+  const bytes = new TextEncoder().encode(name).length;
+  if (bytes === 0 || bytes > NAME_BYTES_MOST || name.includes('\0')) {
+    refuse(`a kind's name has 1 to ${NAME_BYTES_MOST} bytes and no NUL`);
+  }
+  for (const [op, { args = [], returns = 'void' }] of Object.entries(signatures)) {
+    if (op === '' || op.includes('\0')) refuse("an op's name is not empty and has no NUL");
+    if (args.length > ARGUMENTS_MOST) refuse(`${op} has more than ${ARGUMENTS_MOST} arguments`);
+    for (const type of [...args, returns]) {
+      if (!Object.hasOwn(TYPES, type)) refuse(`${op} has an unknown type: ${String(type)}`);
+    }
+    if ((args as readonly string[]).includes('void')) refuse(`an argument of ${op} is void`);
+  }
+}
+
+/**
+ * Declares which methods of a class native code may call.
+ *
+ * ```ts
+ * const CounterKind = kind(Counter, { add: { args: ['f64'], returns: 'f64' } });
+ * ```
+ *
+ * The order of the ops is part of the interface: their positions are their numbers in C. Names, arguments and
+ * results are checked against the class by the compiler, and the names once more here.
+ *
+ * @param options.name The name under which C finds the kind; the class's own unless given.
+ * @throws HaftError `HAFT_E_ARGUMENT` for an unknown type, a method that the class does not have, or a bad name.
+ */
+export function kind<C extends abstract new (...args: never) => object, const O extends Signatures>(
+  type: C,
+  ops: O & Checked<InstanceType<C>, O>,
+  options: { name?: string } = {},
+): Kind<InstanceType<C>, O> {
+  const made = new Kind<InstanceType<C>, O>(options.name ?? type.name, ops, false);
+  for (const { name } of made.ops) {
+    // A method may also be a field that the constructor sets: then only the call can tell.
+    if (name in type.prototype && typeof type.prototype[name] !== 'function') {
+      throw new HaftError('HAFT_E_ARGUMENT', { kind: made.name, message: `${name} is not a method` });
+    }
+  }
+  return made;
+}
+
+const functionKinds = new Map<string, Kind>();
+
+/** The kind of plain functions with a signature; named by it, as in "fn(f64,str):bool". Its one op is "call". */
+export function functionKind<const S extends Signature>(signature: S): Kind<HandlerOf<S>, { call: S }> {
+  const name = `fn${signatureText(signature)}`;
+  let known = functionKinds.get(name);
+  if (!known) {
+    known = new Kind(name, { call: signature }, true);
+    functionKinds.set(name, known);
+  }
+  return known as Kind<HandlerOf<S>, { call: S }>;
+}

@@ -1,0 +1,119 @@
+// The JavaScript side of a table: which handle each slot has now, and which object. Looking a handle up is one
+// comparison with what stands here, and touches no shared memory.
+import { BLOCK_BITS, BLOCK_SLOTS, KIND_SHIFT, STATE_LIVE, WORD_GENERATION_SHIFT, WORD_STATE_SHIFT } from './constants.js';
+import { BLOCK_COUNT, HANDLE_BASE, INDEX_COUNT, SLOT_MASK } from './handle.js';
+
+const KIND_HIGH_SHIFT = 32 - KIND_SHIFT;
+const KIND_HIGH_BITS = (1 << WORD_STATE_SHIFT) - 1;
+const ONE_REFERENCE = 1;
+
+/** 1,024 neighbouring slots. */
+export class Block {
+  /** The handle of a slot in use; NaN for a free one, which equals no input (P6). */
+  readonly handles = new Float64Array(BLOCK_SLOTS).fill(Number.NaN);
+  readonly values: unknown[] = Array.from({ length: BLOCK_SLOTS }, () => undefined);
+
+  /** @param words Word A of each slot, as two halves: the low one at `slot * stride`, the high one behind it. */
+  constructor(
+    readonly words: Int32Array,
+    readonly stride: number,
+  ) {}
+}
+
+export class Mirror {
+  /** By block number less the base. `undefined` where the block is another realm's. */
+  readonly blocks: (Block | undefined)[] = [];
+  /** Free slots by index, a stack: the slot that was used last is in the cache. */
+  free = new Int32Array(BLOCK_SLOTS);
+  freeCount = 0;
+  live = 0;
+  slots = 0;
+  created = 0;
+
+  /** @param base Number of the first block: blocks are numbered from a random one, round and round (P7). */
+  constructor(readonly base: number) {}
+
+  /** The block of an index, or `undefined`. */
+  blockOf(index: number): Block | undefined {
+    const n = ((index >>> BLOCK_BITS) - this.base) & (BLOCK_COUNT - 1);
+    return n < this.blocks.length ? this.blocks[n] : undefined;
+  }
+
+  /** Adds a block, its slots free. */
+  addBlock(number: number, block: Block): void {
+    const n = (number - this.base) & (BLOCK_COUNT - 1);
+    while (this.blocks.length <= n) this.blocks.push(undefined);
+    this.blocks[n] = block;
+    // In reverse, so that slots are first used in order.
+    for (let slot = BLOCK_SLOTS - 1; slot >= 0; slot--) {
+      // A block that an earlier realm had may contain retired slots.
+      const state = (block.words[slot * block.stride + 1]! >>> WORD_STATE_SHIFT) & 7;
+      if (state === 0) this.giveBack((number << BLOCK_BITS) + slot);
+    }
+    this.slots += BLOCK_SLOTS;
+  }
+
+  /** Puts a free slot on the stack. */
+  giveBack(index: number): void {
+    if (this.freeCount === this.free.length) {
+      const larger = new Int32Array(this.free.length * 2);
+      larger.set(this.free);
+      this.free = larger;
+    }
+    this.free[this.freeCount++] = index;
+  }
+
+  /**
+   * Publishes `value` in a free slot, with one reference. There must be one.
+   *
+   * P1: a FREE slot is nobody's but ours, so a plain store of the low half and then an atomic store of the high
+   * half, which holds generation and state, is enough. Never both at once through a Float64Array.
+   */
+  publish(value: unknown, kind: number): number {
+    const index = this.free[--this.freeCount]!;
+    const block = this.blocks[((index >>> BLOCK_BITS) - this.base) & (BLOCK_COUNT - 1)]!;
+    const slot = index & SLOT_MASK;
+    const { words, stride } = block;
+    const low = slot * stride;
+    const generation = words[low + 1]! >>> WORD_GENERATION_SHIFT;
+    const handle = HANDLE_BASE + generation * INDEX_COUNT + index;
+    block.values[slot] = value;
+    block.handles[slot] = handle;
+    words[low] = (kind << KIND_SHIFT) | ONE_REFERENCE;
+    const high = (generation << WORD_GENERATION_SHIFT) | (STATE_LIVE << WORD_STATE_SHIFT) | (kind >>> KIND_HIGH_SHIFT);
+    Atomics.store(words, low + 1, high);
+    this.live++;
+    this.created++;
+    return handle;
+  }
+
+  /** Forgets the object of a slot in use. The slot is not free before `giveBack`. */
+  drop(block: Block, slot: number): void {
+    block.handles[slot] = Number.NaN;
+    block.values[slot] = undefined;
+    this.live--;
+  }
+
+  /** The kind in word A of a slot in use. */
+  kindOf(block: Block, slot: number): number {
+    const low = slot * block.stride;
+    return ((block.words[low + 1]! & KIND_HIGH_BITS) << KIND_HIGH_SHIFT) | (block.words[low]! >>> KIND_SHIFT);
+  }
+
+  /** Every handle in use, block by block. */
+  *handles(): Generator<number> {
+    for (const block of this.blocks) {
+      if (!block) continue;
+      for (const handle of block.handles) if (!Number.isNaN(handle)) yield handle;
+    }
+  }
+
+  clear(): void {
+    this.blocks.length = 0;
+    this.free = new Int32Array(0);
+    this.freeCount = 0;
+    this.live = 0;
+    this.slots = 0;
+  }
+}
+

@@ -1,0 +1,264 @@
+// A realm: the handle table that native threads share, its mailboxes, and its end.
+import { EventEmitter } from 'node:events';
+import { addon, type NativeApi, type NativeRealm } from './binding.js';
+import {
+  EXCHANGE,
+  EXCHANGE_FLAG,
+  EXCHANGE_HANDLE,
+  EXCHANGE_LIST,
+  EXCHANGE_STATUS,
+  STATUSES,
+} from './constants.js';
+import { errorOfStatus, HaftError } from './errors.js';
+import type { Handle } from './handle.js';
+import { INDEX_MASK, SLOT_MASK } from './handle.js';
+import { Handles, type Stats } from './handles.js';
+import type { Kind, Op } from './kind.js';
+import { GONE, Mailboxes, type Receiver } from './mailbox.js';
+import { Block, Mirror } from './mirror.js';
+
+const STRIDE = 4;
+const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
+const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
+const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
+const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
+
+/** Where an error came from. */
+export interface ErrorContext {
+  readonly handle: Handle;
+  readonly kind: string;
+  readonly op: string;
+}
+
+export interface RegistryEvents {
+  /**
+   * The handler of a post threw, or rejected; or a post found its object gone (a `HaftError` with `HAFT_E_STALE`).
+   * Without a listener the former reach the process as an unhandled rejection, and the latter are only counted.
+   */
+  error: [error: unknown, context: ErrorContext];
+}
+
+export interface RegistryStats extends Stats {
+  /** Messages whose handlers ran. */
+  delivered: number;
+  /** Messages that found their object gone. */
+  gone: number;
+}
+
+/**
+ * The objects that native code, on any thread, may hold by handle, call, and release. Each is a realm of its own: its
+ * handles are valid in C in the whole process, and in JavaScript with this registry only.
+ */
+export class Registry extends Handles {
+  /** `haft_realm` in C. */
+  readonly id: number;
+  readonly #native: NativeRealm;
+  readonly #i32: Int32Array;
+  readonly #f64: Float64Array;
+  readonly #mailboxes: Mailboxes;
+  readonly #events = new EventEmitter();
+  /** By the kind's number in the process. */
+  readonly #kinds: (Kind | undefined)[] = [];
+  readonly #numbers = new Map<Kind, number>();
+  #references = 0;
+  #promises = 0;
+
+  /** @throws HaftError `HAFT_E_UNSUPPORTED` when the addon cannot be loaded, `HAFT_E_SLOTS` when 128 realms are open. */
+  constructor() {
+    const native = addon().open(
+      () => this.#mailboxes.drain(),
+      () => this.#mailboxes.direct(),
+    );
+    if (typeof native === 'number') throw errorOfStatus(native);
+    super(new Mirror(native.blockBase));
+    this.#native = native;
+    this.id = native.id;
+    this.#i32 = new Int32Array(native.buffer);
+    this.#f64 = new Float64Array(native.buffer);
+    this.#mailboxes = new Mailboxes(native, this.#receiver());
+  }
+
+  /** `const haft_api *` as a tagged external, for a set-up function of an addon of yours. */
+  get api(): NativeApi {
+    return addon().api;
+  }
+
+  on<E extends keyof RegistryEvents>(event: E, listener: (...args: RegistryEvents[E]) => void): this {
+    this.#events.on(event, listener as (...args: unknown[]) => void);
+    return this;
+  }
+
+  once<E extends keyof RegistryEvents>(event: E, listener: (...args: RegistryEvents[E]) => void): this {
+    this.#events.once(event, listener as (...args: unknown[]) => void);
+    return this;
+  }
+
+  off<E extends keyof RegistryEvents>(event: E, listener: (...args: RegistryEvents[E]) => void): this {
+    this.#events.off(event, listener as (...args: unknown[]) => void);
+    return this;
+  }
+
+  /** Handles what waits in the mailboxes now, within the budget of one drain, instead of in the next turn. */
+  drain(): void {
+    this.requireOpen();
+    this.#mailboxes.drain();
+  }
+
+  /** Keeps the event loop alive until `unref`; they count. A running host does it by itself. */
+  ref(): this {
+    this.requireOpen();
+    if (this.#references++ === 0) this.#updateRef();
+    return this;
+  }
+
+  unref(): this {
+    if (this.closed || this.#references === 0) return this;
+    if (--this.#references === 0) this.#updateRef();
+    return this;
+  }
+
+  override stats(): RegistryStats {
+    return { ...super.stats(), delivered: this.#mailboxes.delivered, gone: this.#mailboxes.gone };
+  }
+
+  /**
+   * Ends the realm: every handle, every waiting call (`HAFT_E_CLOSED` to its caller), and whatever is asked later. Waits
+   * until no native operation is in flight, a second at most. May be called by a handler. Idempotent.
+   */
+  override close(): void {
+    if (this.closed) return;
+    this.#mailboxes.close();
+    this.#native.close();
+    super.close();
+  }
+
+  // ---- What the base class needs ----
+
+  protected grow(): void {
+    // P4: slots that were released but not yet freed come first.
+    this.#mailboxes.reclaim();
+    while (this.mirror.freeCount === 0) {
+      const buffer = this.#native.takeBlock();
+      const number = this.#i32[FLAG_WORD]!;
+      if (buffer === undefined) throw new HaftError('HAFT_E_SLOTS');
+      this.mirror.addBlock(number, new Block(new Int32Array(buffer), STRIDE));
+    }
+  }
+
+  protected numberOf(kind: Kind): number {
+    const known = this.#numbers.get(kind);
+    if (known !== undefined) return known;
+    const ops = kind.ops.map(({ name }) => `${name}\0`).join('');
+    const number = addon().defineKind(kind.name, kind.fingerprint, ops);
+    if (number < 0) throw errorOfStatus(number, { kind: kind.name });
+    this.#numbers.set(kind, number);
+    this.#kinds[number] ??= kind;
+    return number;
+  }
+
+  protected kindOfNumber(number: number): Kind | undefined {
+    return this.#kinds[number];
+  }
+
+  protected endSlot(_block: Block, _slot: number, handle: number): number {
+    this.#f64[HANDLE_PLACE] = handle;
+    this.#native.remove();
+    this.slotRetired = this.#i32[FLAG_WORD] !== 0;
+    return this.#i32[STATUS_WORD]!;
+  }
+
+  protected addReference(_block: Block, _slot: number, handle: number): number {
+    this.#f64[HANDLE_PLACE] = handle;
+    this.#native.retain();
+    return this.#i32[STATUS_WORD]!;
+  }
+
+  protected dropReference(_block: Block, _slot: number, handle: number): number {
+    this.#f64[HANDLE_PLACE] = handle;
+    this.#native.release();
+    return this.#i32[STATUS_WORD]!;
+  }
+
+  protected diagnose(handle: number): number {
+    this.#f64[HANDLE_PLACE] = handle;
+    this.#native.check();
+    const status = this.#i32[STATUS_WORD]!;
+    return status === STATUSES.HAFT_OK.status ? STATUSES.HAFT_E_STALE.status : status;
+  }
+
+  protected override publishName(name: string, handle: number): void {
+    this.#f64[HANDLE_PLACE] = handle;
+    this.#native.publish(name);
+    const status = this.#i32[STATUS_WORD]!;
+    if (status === STATUSES.HAFT_E_ARGUMENT.status) {
+      throw new HaftError('HAFT_E_ARGUMENT', { handle, message: 'a name has 1 to 112 bytes' });
+    }
+    if (status === STATUSES.HAFT_E_SLOTS.status) {
+      throw new HaftError('HAFT_E_SLOTS', { handle, message: 'a realm has at most 1,024 names' });
+    }
+    if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle });
+  }
+
+  // ---- What the drain needs ----
+
+  #receiver(): Receiver {
+    const { mirror } = this;
+    return {
+      resolve: (handle) => {
+        const block = mirror.blockOf(handle & INDEX_MASK);
+        const slot = handle & SLOT_MASK;
+        return block !== undefined && block.handles[slot] === handle ? block.values[slot] : GONE;
+      },
+      opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
+      reportError: (error, handle, op) => this.#report(error, handle, op),
+      reportGone: (handle, op) => {
+        if (this.#events.listenerCount('error') === 0) return;
+        const message = `a post of ${op.text} found its object gone`;
+        this.#report(new HaftError('HAFT_E_STALE', { handle, kind: op.kindName, message }), handle, op);
+      },
+      freeReleased: () => this.#freeReleased(),
+      promisesWaiting: (count) => {
+        const before = this.#promises;
+        this.#promises = count;
+        if ((before === 0) !== (count === 0)) this.#updateRef();
+      },
+    };
+  }
+
+  #report(error: unknown, handle: number, op: Op): void {
+    if (this.#events.listenerCount('error') === 0) {
+      Promise.reject(error);
+      return;
+    }
+    try {
+      this.#events.emit('error', error, { handle, kind: op.kindName, op: op.name });
+    } catch (thrown) {
+      Promise.reject(thrown); // a listener that throws must not end the drain
+    }
+  }
+
+  #freeReleased(): void {
+    const { mirror } = this;
+    do {
+      this.#native.freeReleased();
+      const count = this.#i32[FLAG_WORD]!;
+      if (count === 0) return;
+      for (let i = 0; i < count; i++) {
+        const freed = this.#i32[LIST_WORD + i]!;
+        const index = freed < 0 ? -1 - freed : freed;
+        const block = mirror.blockOf(index)!;
+        const slot = index & SLOT_MASK;
+        this.forget(block, slot, block.handles[slot]!);
+        if (freed < 0) this.retired++;
+        else mirror.giveBack(index);
+      }
+    } while (true);
+  }
+
+  #updateRef(): void {
+    if (this.closed) return;
+    if (this.#references + this.#promises > 0) this.#native.ref();
+    else this.#native.unref();
+  }
+}
+

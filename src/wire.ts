@@ -1,0 +1,355 @@
+// Values on the wire: reads the arguments of a message out of the arena, and writes a result into a reply.
+import type { NativeRealm } from './binding.js';
+import {
+  ASCII_FLAG,
+  CELL_ARGS,
+  CELL_BYTES,
+  CELL_SHAPE,
+  EXCHANGE,
+  EXCHANGE_FLAG,
+  EXCHANGE_HANDLE,
+  HEAP_TAIL_CHUNK,
+  INLINE_ARGS,
+  REPLY_IN_HEAP,
+  REPLY_INLINE_BYTES,
+  REPLY_LENGTH,
+  REPLY_STATUS,
+  REPLY_TEXT,
+  REPLY_TYPE,
+  REPLY_VALUE,
+  SHAPE_CELLS_SHIFT,
+  SHAPE_COUNT_SHIFT,
+  SHAPE_HEAP_BIT,
+  STATUSES,
+} from './constants.js';
+import { HaftError } from './errors.js';
+import { isInHandleRange, normalize } from './handle.js';
+import { type Op, TYPES, type TypeName } from './kind.js';
+
+/** `types | count << 20` of a shape. */
+export const SHAPE_TYPES_MASK = (1 << SHAPE_CELLS_SHIFT) - 1;
+const COUNT_MASK = 31;
+const CELLS_MASK = 31;
+const TYPE_MASK = 15;
+const LENGTH_MASK = ~ASCII_FLAG;
+const SHORT_TEXT = 24;
+
+const TYPE_NAMES = Object.keys(TYPES) as TypeName[];
+// As constants of their own, so that a switch over them is one over numbers.
+const VOID = TYPES.void;
+const F64 = TYPES.f64;
+const I32 = TYPES.i32;
+const U32 = TYPES.u32;
+const I64 = TYPES.i64;
+const BOOL = TYPES.bool;
+const HANDLE = TYPES.handle;
+const STR = TYPES.str;
+const BYTES = TYPES.bytes;
+
+export function cellsOf(shape: number): number {
+  return (shape >>> SHAPE_CELLS_SHIFT) & CELLS_MASK;
+}
+
+/** A value that cannot travel: its status reaches C as it is, where what a handler throws is `HAFT_E_EXCEPTION`. */
+class WireError extends HaftError {}
+
+/** The realm's memory as typed arrays, and the values in it. Offsets are in bytes from the realm's start. */
+export class Wire {
+  readonly i32: Int32Array;
+  readonly f64: Float64Array;
+  readonly u8: Uint8Array;
+  readonly #i64: BigInt64Array;
+  readonly #text: Buffer;
+
+  constructor(readonly native: NativeRealm) {
+    this.i32 = new Int32Array(native.buffer);
+    this.f64 = new Float64Array(native.buffer);
+    this.u8 = new Uint8Array(native.buffer);
+    this.#i64 = new BigInt64Array(native.buffer);
+    this.#text = Buffer.from(native.buffer);
+  }
+
+  /** The arguments of a message that has exactly the declared types. */
+  readArgs(cell: number, op: Op): unknown[] {
+    const shape = this.i32[(cell + CELL_SHAPE) >> 2]!;
+    const values: unknown[] = [];
+    const { args } = op;
+    const tail = this.#tailOf(cell, shape);
+    for (let i = 0; i < args.length; i++) values.push(this.#readArg(cell, i, args[i]!, tail));
+    this.#doneWith(tail);
+    return values;
+  }
+
+  /** One of the first five arguments of a message that lies inside the ring. */
+  readInlineArg(cell: number, i: number, type: number): unknown {
+    return this.#readValue(cell + CELL_ARGS + 8 * i, type, cell + CELL_BYTES, 0);
+  }
+
+  /**
+   * The arguments of a message whose types are not exactly the declared ones. Numbers may stand for one another where
+   * nothing is lost. @throws HaftError `HAFT_E_ARGUMENT`, which names the argument.
+   */
+  readOtherArgs(cell: number, op: Op): unknown[] {
+    const shape = this.i32[(cell + CELL_SHAPE) >> 2]!;
+    const count = (shape >>> SHAPE_COUNT_SHIFT) & COUNT_MASK;
+    const tail = this.#tailOf(cell, shape);
+    try {
+      if (count !== op.args.length) {
+        const message = `${op.text} takes ${op.args.length} arguments, not ${count}`;
+        throw new WireError('HAFT_E_ARGUMENT', { kind: op.kindName, message });
+      }
+      return op.args.map((declared, i) => {
+        const type = this.#typeOf(shape, i, count, tail);
+        const value = this.#readArg(cell, i, type, tail);
+        if (type === declared || fits(declared, value)) return value;
+        const message = `argument ${i + 1} of ${op.text} is ${TYPE_NAMES[type]}, not ${TYPE_NAMES[declared]}`;
+        throw new WireError('HAFT_E_ARGUMENT', { kind: op.kindName, message });
+      });
+    } finally {
+      this.#doneWith(tail);
+    }
+  }
+
+  /** Whether the arguments beyond the fifth have the declared types. */
+  extraArgsFit(cell: number, shape: number, op: Op): boolean {
+    const count = (shape >>> SHAPE_COUNT_SHIFT) & COUNT_MASK;
+    if (shape & SHAPE_HEAP_BIT) return false; // the slow way looks
+    for (let i = INLINE_ARGS; i < count; i++) {
+      if (this.#typeOf(shape, i, count, { at: cell + CELL_BYTES, chunk: 0 }) !== op.args[i]) return false;
+    }
+    return true;
+  }
+
+  /** Gives back the heap memory of a message that nobody will read. */
+  skip(cell: number): void {
+    this.#doneWith(this.#tailOf(cell, this.i32[(cell + CELL_SHAPE) >> 2]!));
+  }
+
+  /** Writes a handler's result. @throws an error with a status for a value that is not of the type. */
+  writeResult(reply: number, op: Op, value: unknown): void {
+    const { i32, f64 } = this;
+    const type = op.returns;
+    i32[(reply + REPLY_STATUS) >> 2] = STATUSES.HAFT_OK.status;
+    i32[(reply + REPLY_TYPE) >> 2] = type;
+    const at = reply + REPLY_VALUE;
+    switch (type) {
+      case VOID:
+        return;
+      case F64:
+        if (typeof value === 'number') {
+          f64[at >> 3] = value;
+          return;
+        }
+        break;
+      case I32:
+        if (typeof value === 'number' && (value | 0) === value) {
+          i32[at >> 2] = value;
+          return;
+        }
+        break;
+      case U32:
+        if (typeof value === 'number' && value >>> 0 === value) {
+          i32[at >> 2] = value | 0;
+          return;
+        }
+        break;
+      case I64:
+        if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) {
+          this.#i64[at >> 3] = value;
+          return;
+        }
+        break;
+      case BOOL:
+        if (typeof value === 'boolean') {
+          i32[at >> 2] = value ? 1 : 0;
+          return;
+        }
+        break;
+      case HANDLE: {
+        const handle = normalize(value);
+        if (isInHandleRange(handle) || handle === 0) {
+          f64[at >> 3] = handle;
+          return;
+        }
+        break;
+      }
+      case STR:
+        if (typeof value === 'string') {
+          this.#writeText(reply, value);
+          return;
+        }
+        break;
+      case BYTES:
+        if (value instanceof Uint8Array) {
+          this.#writeBytes(reply, value);
+          return;
+        }
+        break;
+    }
+    const shown = value === null ? 'null' : typeof value === 'number' ? String(value) : typeof value;
+    const message = `${op.text} returned ${shown}, not ${TYPE_NAMES[type]}`;
+    throw new WireError('HAFT_E_RESULT', { kind: op.kindName, message });
+  }
+
+  /** Writes what a handler threw: status, and name, message and stack as text. Never throws. */
+  writeError(reply: number, error: unknown): void {
+    const { status, text } = describe(error);
+    try {
+      this.#writeText(reply, text);
+    } catch {
+      this.#writeInline(reply, text.slice(0, REPLY_INLINE_BYTES / 4));
+    }
+    this.i32[(reply + REPLY_STATUS) >> 2] = status;
+  }
+
+  #tailOf(cell: number, shape: number): Tail {
+    if ((shape & SHAPE_HEAP_BIT) === 0) return { at: cell + CELL_BYTES, chunk: 0 };
+    return { at: 0, chunk: Number(this.#i64[(cell + CELL_BYTES + HEAP_TAIL_CHUNK) >> 3]!) };
+  }
+
+  #doneWith(tail: Tail): void {
+    if (tail.chunk !== 0) this.native.giveChunk(tail.chunk);
+  }
+
+  #typeOf(shape: number, i: number, count: number, tail: Tail): number {
+    if (i < INLINE_ARGS) return (shape >>> (4 * i)) & TYPE_MASK;
+    const at = (count - INLINE_ARGS) * 8 + (i - INLINE_ARGS);
+    return tail.chunk === 0 ? this.u8[tail.at + at]! : (this.native.readBytes(tail.chunk + at, 1)?.[0] ?? VOID);
+  }
+
+  #readArg(cell: number, i: number, type: number, tail: Tail): unknown {
+    if (i < INLINE_ARGS) return this.#readValue(cell + CELL_ARGS + 8 * i, type, tail.at, tail.chunk);
+    const offset = (i - INLINE_ARGS) * 8;
+    if (tail.chunk === 0) return this.#readValue(tail.at + offset, type, tail.at, 0);
+    // From the heap through a word of the exchange, so that there is one way to read a value.
+    const bytes = this.native.readBytes(tail.chunk + offset, 8);
+    const scratch = EXCHANGE + EXCHANGE_HANDLE * 4;
+    if (bytes) this.u8.set(bytes, scratch);
+    return this.#readValue(scratch, type, tail.at, tail.chunk);
+  }
+
+  #readValue(at: number, type: number, tail: number, chunk: number): unknown {
+    switch (type) {
+      case F64:
+      case HANDLE:
+        return this.f64[at >> 3]!;
+      case I32:
+        return this.i32[at >> 2]!;
+      case U32:
+        return this.i32[at >> 2]! >>> 0;
+      case I64:
+        return this.#i64[at >> 3]!;
+      case BOOL:
+        return this.i32[at >> 2] !== 0;
+      case STR:
+        return this.#readText(this.i32[at >> 2]!, this.i32[(at >> 2) + 1]!, tail, chunk);
+      case BYTES:
+        return this.#readBytes(this.i32[at >> 2]!, this.i32[(at >> 2) + 1]! & LENGTH_MASK, tail, chunk);
+      default:
+        return undefined;
+    }
+  }
+
+  #readText(offset: number, flagged: number, tail: number, chunk: number): string {
+    const length = flagged & LENGTH_MASK;
+    if (chunk !== 0) return this.native.readText(chunk + offset, length) ?? '';
+    const start = tail + offset;
+    if (flagged < 0) {
+      if (length <= SHORT_TEXT) {
+        let text = '';
+        for (let i = start; i < start + length; i++) text += String.fromCharCode(this.u8[i]!);
+        return text;
+      }
+      return this.#text.toString('latin1', start, start + length);
+    }
+    return this.#text.toString('utf8', start, start + length);
+  }
+
+  #readBytes(offset: number, length: number, tail: number, chunk: number): Uint8Array {
+    if (chunk !== 0) return this.native.readBytes(chunk + offset, length) ?? new Uint8Array(0);
+    return this.u8.slice(tail + offset, tail + offset + length);
+  }
+
+  #writeText(reply: number, text: string): void {
+    if (text.length * 3 <= REPLY_INLINE_BYTES) {
+      this.#writeInline(reply, text);
+      return;
+    }
+    this.#writeHeap(reply, text);
+  }
+
+  #writeInline(reply: number, text: string): void {
+    const { u8 } = this;
+    const at = reply + REPLY_TEXT;
+    let length = text.length;
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) {
+        length = this.#text.write(text, at, REPLY_INLINE_BYTES, 'utf8');
+        break;
+      }
+      u8[at + i] = code;
+    }
+    this.i32[(reply + REPLY_LENGTH) >> 2] = length;
+    this.i32[(reply + REPLY_IN_HEAP) >> 2] = 0;
+  }
+
+  #writeBytes(reply: number, bytes: Uint8Array): void {
+    if (bytes.length > REPLY_INLINE_BYTES) {
+      this.#writeHeap(reply, bytes);
+      return;
+    }
+    this.u8.set(bytes, reply + REPLY_TEXT);
+    this.i32[(reply + REPLY_LENGTH) >> 2] = bytes.length;
+    this.i32[(reply + REPLY_IN_HEAP) >> 2] = 0;
+  }
+
+  #writeHeap(reply: number, payload: string | Uint8Array): void {
+    this.native.writePayload(payload);
+    const length = this.i32[(EXCHANGE >> 2) + EXCHANGE_FLAG]!;
+    if (length === -1) throw new WireError('HAFT_E_NO_MEMORY', { message: 'there is no room for the result' });
+    if (length < 0) throw new WireError('HAFT_E_TOO_LARGE', { message: 'the result is larger than 16 MiB' });
+    this.#i64[(reply + REPLY_VALUE) >> 3] = BigInt(this.f64[(EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1)]!);
+    this.i32[(reply + REPLY_LENGTH) >> 2] = length;
+    this.i32[(reply + REPLY_IN_HEAP) >> 2] = 1;
+  }
+}
+
+interface Tail {
+  /** Offset in the realm, if `chunk` is 0. */
+  readonly at: number;
+  /** Offset of the chunk in the arena, or 0. */
+  readonly chunk: number;
+}
+
+// Whether a number of one type is exactly a value of another.
+function fits(declared: number, value: unknown): boolean {
+  if (typeof value !== 'number') return false;
+  if (declared === F64) return true;
+  if (declared === I32) return (value | 0) === value;
+  return declared === U32 && value >>> 0 === value;
+}
+
+const TEXT_MOST = 3500;
+
+function describe(error: unknown): { status: number; text: string } {
+  let status: number = STATUSES.HAFT_E_EXCEPTION.status;
+  let name = 'Error';
+  let message = '';
+  let stack = '';
+  try {
+    if (error instanceof WireError) status = error.status;
+    if (error instanceof Error) {
+      name = String(error.name);
+      message = String(error.message);
+      stack = String(error.stack ?? '');
+    } else {
+      name = error === null ? 'null' : typeof error;
+      message = String(error);
+    }
+  } catch {
+    message ||= 'the thrown value cannot be described';
+  }
+  const text = [name, message, stack].map((part) => part.replaceAll('\0', ' ')).join('\0');
+  return { status, text: text.slice(0, TEXT_MOST) };
+}
