@@ -2,6 +2,8 @@
 // Realm::exchange, which JavaScript sees as a typed array.
 #include "edge.h"
 
+#include <pthread.h>
+
 #include <cstring>
 
 #include "core/arena.h"
@@ -10,6 +12,7 @@
 #include "core/heap.h"
 #include "core/names.h"
 #include "core/realm.h"
+#include "core/replies.h"
 #include "core/slots.h"
 
 namespace haft {
@@ -26,7 +29,27 @@ struct Edge {
   uint32_t number;
   Realm *realm;
   bool open;
+  // The stack of the realm's own thread. A library that is called through koffi runs on another, where V8 finds that
+  // its stack has overflowed: there koffi's own callback, which goes back first, has to run the message.
+  uintptr_t stack_low, stack_high;
+  void (*direct_from_koffi)();
 };
+
+void find_stack(Edge *edge) {
+  pthread_attr_t attributes;
+  void *low = nullptr;
+  size_t size = 0;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+  pthread_attr_getstack(&attributes, &low, &size);
+  pthread_attr_destroy(&attributes);
+  edge->stack_low = (uintptr_t)low;
+  edge->stack_high = edge->stack_low + size;
+}
+
+bool on_thread_stack(const Edge *edge) {
+  const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+  return here >= edge->stack_low && here < edge->stack_high;
+}
 
 // P27: non-blocking, a queue of one: the event loop learns that there is work, and one notice is enough.
 void ring(void *data) {
@@ -36,6 +59,13 @@ void ring(void *data) {
 // C on the realm's own thread calls JavaScript: the message stands in Realm::direct, the answer in direct_reply.
 void run_direct(void *data) {
   Edge *edge = static_cast<Edge *>(data);
+  if (!on_thread_stack(edge)) {
+    if (edge->direct_from_koffi)
+      edge->direct_from_koffi();
+    else
+      edge->realm->direct_reply.status = HAFT_E_UNSUPPORTED;
+    return;
+  }
   napi_env env = edge->env;
   napi_handle_scope scope;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
@@ -142,8 +172,9 @@ napi_value wake_producers(napi_env env, napi_callback_info info) {
 
 napi_value discard_reply(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
-  const uint32_t number = (uint32_t)edge->realm->exchange[kExchangeFlag];
-  if (number < kReplies) reply_discard(edge->number, number);
+  const uint32_t token = (uint32_t)edge->realm->exchange[kExchangeFlag];
+  if (token_number(token) < kReplies)
+    reply_discard(edge->number, token, edge->realm->exchange[kExchangeStatus] != 0);
   return nullptr;
 }
 
@@ -253,6 +284,18 @@ napi_value write_payload(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+// (address of a C function without arguments, as koffi registered it)
+napi_value use_koffi(napi_env env, napi_callback_info info) {
+  size_t argc = 1;
+  napi_value argv[1];
+  Edge *edge = edge_of(env, info, &argc, argv);
+  uint64_t address = 0;
+  bool lossless;
+  if (napi_get_value_bigint_uint64(env, argv[0], &address, &lossless) == napi_ok && lossless)
+    edge->direct_from_koffi = reinterpret_cast<void (*)()>(address);
+  return nullptr;
+}
+
 napi_value close_realm(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
   if (!edge->open) return nullptr;
@@ -286,7 +329,7 @@ constexpr struct {
     {"readText", read_text},         {"readBytes", read_bytes},
     {"giveChunk", give_chunk},       {"writePayload", write_payload},
     {"close", close_realm},          {"ref", ref_realm},
-    {"unref", unref_realm},
+    {"unref", unref_realm},          {"useKoffi", use_koffi},
 };
 
 }  // namespace
@@ -295,7 +338,10 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
   const Napi::Function drain = info[0].As<Napi::Function>();
   const Napi::Function direct = info[1].As<Napi::Function>();
-  Edge *edge = new Edge{env, nullptr, nullptr, 0, 0, nullptr, true};  // outlives the environment: threads may ring late
+  Edge *edge = new Edge{};  // outlives the environment: threads may ring late
+  edge->env = env;
+  edge->open = true;
+  find_stack(edge);
   const haft_status status = realm_open(ring, run_direct, edge, &edge->id);
   if (status != HAFT_OK) {
     delete edge;

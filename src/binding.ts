@@ -51,6 +51,8 @@ export interface NativeRealm {
   giveChunk(offset: number): void;
   /** Into a chunk, whose offset stands in place of the handle; flag out: bytes, -1: no room, -2: too large. */
   writePayload(payload: string | Uint8Array): void;
+  /** The address of a C function that runs `direct` from koffi's own stack. */
+  useKoffi(address: bigint): void;
   close(): void;
   ref(): void;
   unref(): void;

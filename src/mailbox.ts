@@ -14,18 +14,19 @@ import {
   DIRTY,
   EXCHANGE,
   EXCHANGE_FLAG,
+  EXCHANGE_STATUS,
   EXCHANGE_WAKE,
   EXCHANGE_WORDS,
+  INLINE_ARGS,
   REPLIES,
   REPLY_BYTES,
   REPLY_DONE,
-  REPLY_IN_HEAP,
-  REPLY_LENGTH,
   REPLY_NUMBER_BITS,
-  REPLY_PENDING,
+  REPLY_SEQUENCE_MASK,
+  REPLY_SEQUENCE_SHIFT,
   REPLY_SLEEPER,
   REPLY_STARTED,
-  REPLY_STATUS,
+  REPLY_TYPE,
   RING_BYTES,
   RING_CELLS,
   RING_FIRST_CELL,
@@ -61,17 +62,19 @@ export const GONE = Symbol('gone');
 const BUDGET_MESSAGES = 4096;
 const BUDGET_MILLISECONDS = 2;
 const CLOCK_EVERY = 64;
+const HEAD_EVERY = 16;
 const LINGER_MOST = 0.05; // milliseconds
 const LINGER_LEAST = 0.002;
+const LINGER_LOOKS = 64; // between two looks at the clock
 const OTHER_WORK = 0.2;
 const WAKE_MOST = EXCHANGE_WORDS - EXCHANGE_WAKE;
 const SHARD_BITS = (1 << SHARDS) - 1;
 const NUMBER_MASK = (1 << REPLY_NUMBER_BITS) - 1;
 const ARMED_WORD = ARMED >> 2;
 const DIRTY_WORD = DIRTY >> 2;
+const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const WAKE_WORD = (EXCHANGE >> 2) + EXCHANGE_WAKE;
-const NO_ARGS: unknown[] = [];
 
 export class Mailboxes {
   readonly #native: NativeRealm;
@@ -93,6 +96,7 @@ export class Mailboxes {
   #calls = 0;
   #thenable = false;
   #linger = 0;
+  #lastShard = 0;
   #endedAt = 0;
   #rangAt = 0;
   #closed = false;
@@ -130,8 +134,7 @@ export class Mailboxes {
     else if (now - this.#endedAt < 2 * LINGER_MOST) this.#linger = Math.max(this.#linger, LINGER_MOST / 2);
 
     while (!this.#closed) {
-      const mask = Atomics.exchange(this.#i32, DIRTY_WORD, 0);
-      const rest = this.#drainMask(mask);
+      const rest = this.#drainMask(Atomics.exchange(this.#i32, DIRTY_WORD, 0));
       if (this.#closed) return;
       if (rest !== 0) {
         this.#comeBack(rest);
@@ -139,7 +142,18 @@ export class Mailboxes {
       }
       if (Atomics.load(this.#i32, DIRTY_WORD) !== 0) continue;
       this.#flushWakes();
-      if (this.#calls > 0 && this.#lingerForWork()) continue;
+      if (this.#calls > 0 && this.#linger >= LINGER_LEAST && !this.#thenable) {
+        const more = this.#lingerForCalls();
+        if (this.#closed) return;
+        if (more) continue;
+        // The bit of the shard that was watched is still set: clear it, and look once more.
+        const left = this.#drainMask(Atomics.exchange(this.#i32, DIRTY_WORD, 0));
+        if (this.#closed) return;
+        if (left !== 0) {
+          this.#comeBack(left);
+          break;
+        }
+      }
       // P10: armed, a full fence (Atomics are), then the mask once more.
       Atomics.store(this.#i32, ARMED_WORD, 1);
       if (Atomics.load(this.#i32, DIRTY_WORD) === 0) break;
@@ -165,15 +179,19 @@ export class Mailboxes {
     const { i32 } = this.#wire;
     const op = this.#receiver.opOf(i32[(DIRECT + CELL_OP) >> 2]!);
     const target = this.#receiver.resolve(this.#f64[(DIRECT + CELL_HANDLE) >> 3]!);
+    if (target === GONE) {
+      // Native code found the slot live: its last reference was released in between.
+      this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_STALE.status);
+      return;
+    }
     try {
-      const args = this.#argsOf(DIRECT, op);
-      if (target === GONE) return; // the status stays CLOSED: only a closed realm forgets what native code checked
+      const args = this.#argsOf(DIRECT, i32[(DIRECT + CELL_SHAPE) >> 2]!, op);
       this.delivered++;
       const result = invoke(target, op, args);
       if (this.#closed) return;
       if (isThenable(result)) {
         result.then(undefined, () => {}); // nobody will hear its failure
-        i32[(DIRECT_REPLY + REPLY_STATUS) >> 2] = STATUSES.HAFT_E_DEADLOCK.status;
+        this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_DEADLOCK.status);
         return;
       }
       this.#wire.writeResult(DIRECT_REPLY, op, result);
@@ -209,104 +227,128 @@ export class Mailboxes {
   // False if the budget ended it.
   #drainShard(shard: number): boolean {
     const i32 = this.#i32;
-    const f64 = this.#f64;
     const heads = this.#heads;
     const ring = RINGS + shard * RING_BYTES;
     const headWord = (ring + RING_HEAD) >> 2;
     const cells = ring + RING_FIRST_CELL;
+    let unpublished = 0;
+    let done = true;
     for (;;) {
       const head = heads[shard]!; // a handler may drain too: look at it afresh (P11)
       const cell = cells + (head & (RING_CELLS - 1)) * CELL_BYTES;
       const word = cell >> 2;
       if (Atomics.load(i32, word) !== ((head + 1) | 0)) break;
-      if (this.#left <= 0 || (this.#left <= this.#clockAt && this.#timeIsUp())) return false;
+      if (this.#left <= this.#clockAt && this.#timeIsUp()) {
+        done = false;
+        break;
+      }
       this.#left--;
+      // P11: copy out, free the cell, advance the head, and only then run the handler. Producers may learn of a few
+      // messages' room together: the store costs as much as the message.
       const shape = i32[word + (CELL_SHAPE >> 2)]!;
-      const next = (head + cellsOf(shape)) | 0;
       const number = i32[word + (CELL_OP >> 2)]!;
-      if (number === 0) {
-        this.#freeCells(shard, headWord, cells, head, next);
-        continue;
-      }
-      const handle = f64[(cell + CELL_HANDLE) >> 3]!;
+      const handle = this.#f64[(cell + CELL_HANDLE) >> 3]!;
       const reply = i32[word + (CELL_REPLY >> 2)]!;
-      const op = this.#receiver.opOf(number);
-      const target = this.#receiver.resolve(handle);
-      // P11: copy out, free the cell, advance the shared head, and only then run the handler.
-      let args = NO_ARGS;
-      let argument: unknown;
-      let failure: unknown;
-      let failed = false;
-      try {
-        // The common shapes need no array: no argument, or one inside the ring.
-        const exact = (shape & (SHAPE_TYPES_MASK | SHAPE_HEAP_BIT)) === op.shape;
-        if (exact && op.args.length === 1) argument = this.#wire.readInlineArg(cell, 0, op.args[0]!);
-        else if (!exact || op.args.length > 1) args = this.#argsOf(cell, op);
-      } catch (error) {
-        failed = true;
-        failure = error;
+      const size = cellsOf(shape);
+      if (number === 0) {
+        this.#freeCells(shard, cells, head, size);
+      } else {
+        const op = this.#receiver.opOf(number);
+        // The caller has the line of its reply: this asks for it early, while we are busy with the rest.
+        if (reply !== 0) i32[(replyOffset(reply) + REPLY_TYPE) >> 2] = op.returns;
+        const args = this.#argsOf(cell, shape, op);
+        this.#freeCells(shard, cells, head, size);
+        if (this.#wakes > 0) this.#flushWakes(); // P16: a handler may wait for a thread that sleeps on its answer
+        this.#running++;
+        if (reply === 0) this.#deliverPost(handle, op, args);
+        else this.#deliverCall(reply, shard, handle, op, args);
+        this.#running--;
+        if (this.#closed) return true;
       }
-      this.#freeCells(shard, headWord, cells, head, next);
-
-      if (target === GONE) {
-        this.gone++;
-        if (reply === 0) this.#receiver.reportGone(handle, op);
-        else this.#answerGone(reply);
-        continue;
+      if (++unpublished === HEAD_EVERY) {
+        unpublished = 0;
+        Atomics.store(i32, headWord, heads[shard]!);
       }
-      this.delivered++;
-      this.#running++;
-      if (this.#wakes > 0) this.#flushWakes(); // P16: a handler may wait for a thread that sleeps on its answer
-      if (reply === 0) {
-        try {
-          if (failed) throw failure;
-          const result = op.args.length === 1 && args === NO_ARGS ? invoke1(target, op, argument) : invoke(target, op, args);
-          if (isThenable(result)) this.#watch(result, handle, op);
-        } catch (error) {
-          this.#receiver.reportError(error, handle, op);
-        }
-      } else if (this.#start(reply)) {
-        this.#calls++;
-        try {
-          if (failed) throw failure;
-          const result = op.args.length === 1 && args === NO_ARGS ? invoke1(target, op, argument) : invoke(target, op, args);
-          if (isThenable(result)) this.#answerLater(reply, op, result);
-          else this.#answer(reply, op, result);
-        } catch (error) {
-          this.#answerError(reply, error);
-        }
-      }
-      this.#running--;
-      if (this.#closed) return true;
     }
+    if (unpublished > 0) Atomics.store(i32, headWord, heads[shard]!);
     if (Atomics.load(i32, (ring + RING_SPACE_WANTED) >> 2) !== 0) this.#wakeProducers(shard);
-    return true;
+    return done;
   }
 
-  // Frees the cells of one message. Those behind the first hold what their producer wrote: a sequence number must not
-  // be read into that, so they are marked as of this round (their position, which is never a published one).
-  #freeCells(shard: number, headWord: number, cells: number, head: number, next: number): void {
-    for (let position = (head + 1) | 0; position !== next; position = (position + 1) | 0) {
+  // Cells behind the first hold what their producer wrote: a sequence number must not be read into that, so they are
+  // marked as of this round (their position, which is never a published one).
+  #freeCells(shard: number, cells: number, head: number, size: number): void {
+    for (let i = 1; i < size; i++) {
+      const position = (head + i) | 0;
       this.#i32[(cells + (position & (RING_CELLS - 1)) * CELL_BYTES) >> 2] = position;
     }
-    this.#heads[shard] = next;
-    Atomics.store(this.#i32, headWord, next);
+    this.#heads[shard] = head + size;
   }
 
-  #argsOf(cell: number, op: Op): unknown[] {
-    const shape = this.#i32[(cell + CELL_SHAPE) >> 2]!;
-    const exact = (shape & SHAPE_TYPES_MASK) === op.shape && (op.args.length <= 5 || this.#wire.extraArgsFit(cell, shape, op));
-    return exact ? this.#wire.readArgs(cell, op) : this.#wire.readOtherArgs(cell, op);
+  #deliverPost(handle: number, op: Op, args: unknown): void {
+    const target = this.#receiver.resolve(handle);
+    if (target === GONE) {
+      this.gone++;
+      this.#receiver.reportGone(handle, op);
+      return;
+    }
+    this.delivered++;
+    try {
+      const result = invoke(target, op, args);
+      if (isThenable(result)) this.#watch(result, handle, op);
+    } catch (error) {
+      this.#receiver.reportError(error, handle, op);
+    }
+  }
+
+  #deliverCall(reply: number, shard: number, handle: number, op: Op, args: unknown): void {
+    const target = this.#receiver.resolve(handle);
+    if (!this.#start(reply)) return;
+    this.#calls++;
+    this.#lastShard = shard;
+    if (target === GONE) {
+      this.gone++;
+      this.#wire.writeStatus(replyOffset(reply), STATUSES.HAFT_E_STALE.status);
+      this.#finish(reply);
+      return;
+    }
+    this.delivered++;
+    try {
+      const result = invoke(target, op, args);
+      if (isThenable(result)) this.#answerLater(reply, op, result);
+      else this.#answer(reply, op, result);
+    } catch (error) {
+      this.#answerError(reply, error);
+    }
+  }
+
+  // The one argument of an op with one, an array for more, a `Misfit` for what does not fit. Most ops have few
+  // arguments and most messages fit: they need no array and no second look.
+  #argsOf(cell: number, shape: number, op: Op): unknown {
+    const count = op.args.length;
+    if ((shape & (SHAPE_TYPES_MASK | SHAPE_HEAP_BIT)) === op.shape && count <= INLINE_ARGS) {
+      if (count === 0) return undefined;
+      if (count === 1) return this.#wire.readInlineArg(cell, 0, op.args[0]!);
+      const values: unknown[] = [];
+      for (let i = 0; i < count; i++) values.push(this.#wire.readInlineArg(cell, i, op.args[i]!));
+      return values;
+    }
+    try {
+      const values = this.#wire.readArgs(cell, op);
+      return count === 1 ? values[0] : values;
+    } catch (error) {
+      return new Misfit(error);
+    }
   }
 
   // ---- Replies: PENDING -> STARTED -> DONE, each by compare-and-swap against a caller that gives up (P15) ----
 
   #start(reply: number): boolean {
-    const word = replyWord(reply);
-    const sequence = (reply >>> REPLY_NUMBER_BITS) << 3;
-    const pending = sequence | REPLY_PENDING;
-    if (Atomics.compareExchange(this.#i32, word, pending, sequence | REPLY_STARTED) === pending) return true;
-    this.#discard(reply);
+    const word = replyOffset(reply) >> 2;
+    const sequence = reply >>> REPLY_NUMBER_BITS;
+    const pending = doneWord(sequence - 1); // nobody writes PENDING: it is the DONE of the sequence before
+    if (Atomics.compareExchange(this.#i32, word, pending, startedWord(sequence)) === pending) return true;
+    this.#discard(reply, false);
     return false;
   }
 
@@ -321,22 +363,13 @@ export class Mailboxes {
     this.#finish(reply);
   }
 
-  #answerGone(reply: number): void {
-    if (!this.#start(reply)) return;
-    const { i32 } = this.#wire;
-    i32[(replyOffset(reply) + REPLY_STATUS) >> 2] = STATUSES.HAFT_E_STALE.status;
-    i32[(replyOffset(reply) + REPLY_LENGTH) >> 2] = 0;
-    i32[(replyOffset(reply) + REPLY_IN_HEAP) >> 2] = 0;
-    this.#finish(reply);
-  }
-
   #finish(reply: number): void {
     if (this.#closed) return;
-    const word = replyWord(reply);
-    const sequence = (reply >>> REPLY_NUMBER_BITS) << 3;
-    const started = sequence | REPLY_STARTED;
-    if (Atomics.compareExchange(this.#i32, word, started, sequence | REPLY_DONE) !== started) {
-      this.#discard(reply);
+    const word = replyOffset(reply) >> 2;
+    const sequence = reply >>> REPLY_NUMBER_BITS;
+    const started = startedWord(sequence);
+    if (Atomics.compareExchange(this.#i32, word, started, doneWord(sequence)) !== started) {
+      this.#discard(reply, true);
       return;
     }
     if (Atomics.load(this.#i32, word + (REPLY_SLEEPER >> 2)) === 0) return;
@@ -373,8 +406,9 @@ export class Mailboxes {
     this.#receiver.promisesWaiting(this.#promises);
   }
 
-  #discard(reply: number): void {
-    this.#i32[FLAG_WORD] = (reply & NUMBER_MASK) - 1;
+  #discard(reply: number, answered: boolean): void {
+    this.#i32[FLAG_WORD] = reply;
+    this.#i32[STATUS_WORD] = answered ? 1 : 0;
     this.#native.discardReply();
   }
 
@@ -425,11 +459,11 @@ export class Mailboxes {
   // Looks at the clock after every message while handlers are slow, after 64 while they are quick.
   #timeIsUp(): boolean {
     const now = performance.now();
-    if (now >= this.#deadline) return true;
+    if (this.#left <= 0 || now >= this.#deadline) return true;
     const spent = BUDGET_MILLISECONDS - (this.#deadline - now);
     const each = spent / (BUDGET_MESSAGES - this.#left);
     const quick = Math.floor((this.#deadline - now) / 4 / each);
-    this.#clockAt = this.#left - Math.max(1, Math.min(CLOCK_EVERY, quick));
+    this.#clockAt = Math.max(0, this.#left - Math.max(1, Math.min(CLOCK_EVERY, quick)));
     return false;
   }
 
@@ -440,21 +474,36 @@ export class Mailboxes {
     this.#native.ring();
   }
 
-  // Stays for the next call of a burst, for as long as it has lately been worth it. Never after a handler that returned
-  // a promise: microtasks do not run inside a drain (P14).
-  #lingerForWork(): boolean {
-    if (this.#thenable || this.#linger < LINGER_LEAST) return false;
-    const start = performance.now();
-    if (start >= this.#deadline) return false;
-    const end = Math.min(start + this.#linger, this.#deadline);
-    do {
-      for (let i = 0; i < 32; i++) {
-        if (Atomics.load(this.#i32, DIRTY_WORD) !== 0) {
-          this.#linger = Math.min(this.#linger * 2, LINGER_MOST);
-          return true;
+  // Stays for the next call of a burst, for as long as it has lately been worth it; true if there may be other work.
+  // Never after a handler that returned a promise: microtasks do not run inside a drain (P14). The shard of the last
+  // call is watched at its next cell and served from here. Its bit stays set meanwhile, so that its producers find it
+  // set and leave the mask's line alone; the bit is cleared by the look at the mask that follows, as P10 has it.
+  #lingerForCalls(): boolean {
+    const i32 = this.#i32;
+    const shard = this.#lastShard;
+    const bit = 1 << shard;
+    const cells = RINGS + shard * RING_BYTES + RING_FIRST_CELL;
+    Atomics.or(i32, DIRTY_WORD, bit);
+    let end = 0;
+    for (;;) {
+      const head = this.#heads[shard]!;
+      const word = (cells + (head & (RING_CELLS - 1)) * CELL_BYTES) >> 2;
+      const published = (head + 1) | 0;
+      for (let look = 0; look < LINGER_LOOKS; look++) {
+        if (Atomics.load(i32, word) === published) {
+          this.#linger = LINGER_MOST;
+          if (!this.#drainShard(shard) || this.#closed || this.#thenable || this.#reclaiming) return true;
+          this.#flushWakes();
+          end = 0;
+          break;
         }
+        if (Atomics.load(i32, DIRTY_WORD) !== bit) return true;
       }
-    } while (performance.now() < end);
+      if (this.#heads[shard] !== head) continue; // served: the clock need not be looked at
+      const now = performance.now();
+      if (end === 0) end = Math.min(now + this.#linger, this.#deadline);
+      if (now >= end) break;
+    }
     this.#linger /= 2;
     return false;
   }
@@ -464,27 +513,36 @@ function replyOffset(reply: number): number {
   return REPLIES + ((reply & NUMBER_MASK) - 1) * REPLY_BYTES;
 }
 
-function replyWord(reply: number): number {
-  return replyOffset(reply) >> 2;
+function doneWord(sequence: number): number {
+  return ((sequence & REPLY_SEQUENCE_MASK) << REPLY_SEQUENCE_SHIFT) | REPLY_DONE;
+}
+
+function startedWord(sequence: number): number {
+  return (sequence << REPLY_SEQUENCE_SHIFT) | REPLY_STARTED;
+}
+
+/** What the arguments of a message were instead of what the op declares. */
+class Misfit {
+  constructor(readonly error: unknown) {}
 }
 
 type Target = Record<string, (...args: unknown[]) => unknown> & ((...args: unknown[]) => unknown);
 
-function invoke(target: unknown, op: Op, args: unknown[]): unknown {
+function invoke(target: unknown, op: Op, args: unknown): unknown {
+  if (args instanceof Misfit) throw args.error;
   const object = target as Target;
-  switch (args.length) {
+  switch (op.args.length) {
     case 0:
       return op.isFunction ? object() : object[op.name]!();
-    case 2:
-      return op.isFunction ? object(args[0], args[1]) : object[op.name]!(args[0], args[1]);
+    case 1:
+      return op.isFunction ? object(args) : object[op.name]!(args);
+    case 2: {
+      const [a, b] = args as [unknown, unknown];
+      return op.isFunction ? object(a, b) : object[op.name]!(a, b);
+    }
     default:
-      return op.isFunction ? object(...args) : object[op.name]!(...args);
+      return op.isFunction ? object(...(args as unknown[])) : object[op.name]!(...(args as unknown[]));
   }
-}
-
-function invoke1(target: unknown, op: Op, argument: unknown): unknown {
-  const object = target as Target;
-  return op.isFunction ? object(argument) : object[op.name]!(argument);
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

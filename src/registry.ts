@@ -23,6 +23,15 @@ const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
 
+/** What `useKoffi` needs of the package koffi. */
+export interface Koffi {
+  proto(definition: string): unknown;
+  pointer(type: never): unknown;
+  register(callback: () => void, type: never): unknown;
+  unregister(callback: never): void;
+  address(pointer: never): bigint;
+}
+
 /** Where an error came from. */
 export interface ErrorContext {
   readonly handle: Handle;
@@ -98,6 +107,23 @@ export class Registry extends Handles {
     return this;
   }
 
+  /**
+   * Lets C that is called through koffi call this registry's objects from the same thread. koffi runs C on a stack of
+   * its own, where V8 cannot run; its callbacks know the way back. Without this such a call is `HAFT_E_UNSUPPORTED`.
+   *
+   * ```ts
+   * import koffi from 'koffi';
+   * registry.useKoffi(koffi);
+   * ```
+   */
+  useKoffi(koffi: Koffi): this {
+    this.requireOpen();
+    const type = koffi.pointer(koffi.proto('void()'));
+    this.#koffi ??= { koffi, callback: koffi.register(() => this.#mailboxes.direct(), type) };
+    this.#native.useKoffi(BigInt(koffi.address(this.#koffi.callback)));
+    return this;
+  }
+
   /** Handles what waits in the mailboxes now, within the budget of one drain, instead of in the next turn. */
   drain(): void {
     this.requireOpen();
@@ -152,6 +178,7 @@ export class Registry extends Handles {
     const number = addon().defineKind(kind.name, kind.fingerprint, ops);
     if (number < 0) throw errorOfStatus(number, { kind: kind.name });
     this.#numbers.set(kind, number);
+    while (this.#kinds.length <= number) this.#kinds.push(undefined); // no holes: a sparse array is a hash table
     this.#kinds[number] ??= kind;
     return number;
   }

@@ -69,27 +69,16 @@ export class Wire {
     this.#text = Buffer.from(native.buffer);
   }
 
-  /** The arguments of a message that has exactly the declared types. */
-  readArgs(cell: number, op: Op): unknown[] {
-    const shape = this.i32[(cell + CELL_SHAPE) >> 2]!;
-    const values: unknown[] = [];
-    const { args } = op;
-    const tail = this.#tailOf(cell, shape);
-    for (let i = 0; i < args.length; i++) values.push(this.#readArg(cell, i, args[i]!, tail));
-    this.#doneWith(tail);
-    return values;
-  }
-
   /** One of the first five arguments of a message that lies inside the ring. */
   readInlineArg(cell: number, i: number, type: number): unknown {
     return this.#readValue(cell + CELL_ARGS + 8 * i, type, cell + CELL_BYTES, 0);
   }
 
   /**
-   * The arguments of a message whose types are not exactly the declared ones. Numbers may stand for one another where
-   * nothing is lost. @throws HaftError `HAFT_E_ARGUMENT`, which names the argument.
+   * The arguments of any message. Numbers may stand for one another where nothing is lost.
+   * @throws HaftError `HAFT_E_ARGUMENT`, which names the argument that does not fit.
    */
-  readOtherArgs(cell: number, op: Op): unknown[] {
+  readArgs(cell: number, op: Op): unknown[] {
     const shape = this.i32[(cell + CELL_SHAPE) >> 2]!;
     const count = (shape >>> SHAPE_COUNT_SHIFT) & COUNT_MASK;
     const tail = this.#tailOf(cell, shape);
@@ -106,23 +95,15 @@ export class Wire {
         throw new WireError('HAFT_E_ARGUMENT', { kind: op.kindName, message });
       });
     } finally {
-      this.#doneWith(tail);
+      if (tail.chunk !== 0) this.native.giveChunk(tail.chunk);
     }
   }
 
-  /** Whether the arguments beyond the fifth have the declared types. */
-  extraArgsFit(cell: number, shape: number, op: Op): boolean {
-    const count = (shape >>> SHAPE_COUNT_SHIFT) & COUNT_MASK;
-    if (shape & SHAPE_HEAP_BIT) return false; // the slow way looks
-    for (let i = INLINE_ARGS; i < count; i++) {
-      if (this.#typeOf(shape, i, count, { at: cell + CELL_BYTES, chunk: 0 }) !== op.args[i]) return false;
-    }
-    return true;
-  }
-
-  /** Gives back the heap memory of a message that nobody will read. */
-  skip(cell: number): void {
-    this.#doneWith(this.#tailOf(cell, this.i32[(cell + CELL_SHAPE) >> 2]!));
+  /** Writes a bare status into a reply. */
+  writeStatus(reply: number, status: number): void {
+    this.i32[(reply + REPLY_STATUS) >> 2] = status;
+    this.i32[(reply + REPLY_LENGTH) >> 2] = 0;
+    this.i32[(reply + REPLY_IN_HEAP) >> 2] = 0;
   }
 
   /** Writes a handler's result. @throws an error with a status for a value that is not of the type. */
@@ -205,10 +186,6 @@ export class Wire {
   #tailOf(cell: number, shape: number): Tail {
     if ((shape & SHAPE_HEAP_BIT) === 0) return { at: cell + CELL_BYTES, chunk: 0 };
     return { at: 0, chunk: Number(this.#i64[(cell + CELL_BYTES + HEAP_TAIL_CHUNK) >> 3]!) };
-  }
-
-  #doneWith(tail: Tail): void {
-    if (tail.chunk !== 0) this.native.giveChunk(tail.chunk);
   }
 
   #typeOf(shape: number, i: number, count: number, tail: Tail): number {

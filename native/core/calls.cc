@@ -20,12 +20,6 @@ namespace {
 constexpr haft_value kVoid = {HAFT_VOID, 0, {0}};
 constexpr int64_t kHeapPollNanoseconds = 1000 * 1000;
 
-// What a full mailbox means to the sender.
-struct WhenFull {
-  haft_status status;  // to return when time is up, HAFT_OK to drop
-  Deadline deadline;
-};
-
 // Checks the handle and the op against the slot: nothing is sent to an object of another kind.
 haft_status address(haft_handle handle, haft_op op, Target *target) {
   uint64_t word;
@@ -59,15 +53,15 @@ haft_status try_send(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
   return HAFT_OK;
 }
 
-haft_status send(const Target &t, haft_op op, Plan &plan, uint32_t reply, const WhenFull &full) {
+// Tries until there is room; `when_full` is the status when time is up.
+haft_status send(const Target &t, haft_op op, Plan &plan, uint32_t reply, haft_status when_full, Deadline &deadline) {
   for (;;) {
     const haft_status status = try_send(t, op, plan, reply);
     if (status == HAFT_OK) return HAFT_OK;
     if (status != HAFT_E_FULL && status != HAFT_E_NO_MEMORY) return fail(status, t.handle);
-    if (full.status == HAFT_OK) return HAFT_OK;
     // Not counted in flight while asleep (P21).
-    const int64_t slice = full.deadline.slice();
-    if (slice == 0) return fail(status == HAFT_E_FULL ? full.status : status, t.handle);
+    const int64_t slice = deadline.slice();
+    if (slice == 0) return fail(status == HAFT_E_FULL ? when_full : status, t.handle);
     if (on_own_thread(t.realm)) return fail(HAFT_E_DEADLOCK, t.handle);
     if (status == HAFT_E_FULL)
       sleep_for_space(arena()->realms[t.realm].rings[t.shard], plan.cells > kMessageCells ? 2 : plan.cells, slice);
@@ -77,20 +71,22 @@ haft_status send(const Target &t, haft_op op, Plan &plan, uint32_t reply, const 
 }
 
 bool waiting(uint32_t word, uint32_t sequence) {
-  return word == reply_word(sequence, kPending) || word == reply_word(sequence, kStarted);
+  return word == pending_word(sequence) || word == reply_word(sequence, kStarted);
 }
 
 // Waits for the reply and copies it out.
-haft_status await_reply(const Target &t, uint32_t token, const Deadline &deadline, haft_value *result) {
+haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haft_value *result) {
   Realm &r = arena()->realms[t.realm];
   Reply &reply = r.replies[token_number(token)];
   const uint32_t sequence = token_sequence(token);
   const uint64_t open = open_life(t.realm_id);
-  const auto answered = [&] {
-    return !waiting(reply.state.load(std::memory_order_acquire), sequence) ||
-           r.life.load(std::memory_order_relaxed) != open;
-  };
-  if (deadline.forever || !deadline.passed()) spin_until(answered);
+  bool slept = false;
+  if (deadline.may_wait()) {
+    spin_until([&] {
+      return !waiting(reply.state.load(std::memory_order_acquire), sequence) ||
+             r.life.load(std::memory_order_relaxed) != open;
+    });
+  }
   for (;;) {
     uint32_t word = reply.state.load(std::memory_order_acquire);
     if (!waiting(word, sequence)) break;
@@ -103,6 +99,7 @@ haft_status await_reply(const Target &t, uint32_t token, const Deadline &deadlin
         continue;
       return fail(closed ? HAFT_E_CLOSED : HAFT_E_TIMEOUT, t.handle);
     }
+    slept = true;
     reply.sleeper.store(1, std::memory_order_seq_cst);
     // Sequentially consistent on both sides: either we see the answer, or JavaScript sees that we sleep.
     word = reply.state.load(std::memory_order_seq_cst);
@@ -112,8 +109,9 @@ haft_status await_reply(const Target &t, uint32_t token, const Deadline &deadlin
   if (r.life.load(std::memory_order_seq_cst) >> 8 != t.realm_id ||
       reply.state.load(std::memory_order_acquire) != reply_word(sequence, kDone))
     return fail(HAFT_E_CLOSED, t.handle);
+  if (slept) reply.sleeper.store(0, std::memory_order_relaxed);
   const haft_status status = read_reply(t.realm, reply, t.handle, result);
-  reply_give(t.realm, token_number(token));
+  reply_give(t.realm, token);
   return status;
 }
 
@@ -134,7 +132,7 @@ haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *res
 }
 
 // The first half of a call: a message with a reply slot, or on the own thread all of it (`*token` is 0).
-haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, size_t count, const Deadline &deadline,
+haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, size_t count, Deadline &deadline,
                        Target *t, uint32_t *token, haft_value *result) {
   *token = 0;
   haft_status status = address(handle, op, t);
@@ -149,11 +147,11 @@ haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, s
     *token = reply_take(t->realm);
   }
   if (*token == 0) return fail(HAFT_E_BUSY, handle);
-  status = send(*t, op, plan, *token, {HAFT_E_TIMEOUT, deadline});
+  status = send(*t, op, plan, *token, HAFT_E_TIMEOUT, deadline);
   if (status == HAFT_OK) return HAFT_OK;
   InFlight counted(t->realm, t->shard);
   if (arena()->realms[t->realm].life.load(std::memory_order_seq_cst) >> 8 == t->realm_id)
-    reply_give(t->realm, token_number(*token));
+    reply_give(t->realm, *token);
   *token = 0;
   return status;
 }
@@ -187,12 +185,13 @@ haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t 
   Plan plan;
   status = plan_message(t.realm_id, args, count, &plan);
   if (status != HAFT_OK) return status;
-  if (when_full == HAFT_FAIL) {  // the common case, without a clock
+  if (when_full == HAFT_FAIL || when_full == HAFT_DROP_NEWEST) {
     status = try_send(t, op, plan, 0);
-    return status == HAFT_OK ? HAFT_OK : fail(status, handle);
+    if (status == HAFT_OK || (status == HAFT_E_FULL && when_full == HAFT_DROP_NEWEST)) return HAFT_OK;
+    return fail(status, handle);
   }
-  if (when_full == HAFT_DROP_NEWEST) return send(t, op, plan, 0, {HAFT_OK, Deadline(0)});
-  return send(t, op, plan, 0, {HAFT_E_FULL, Deadline(when_full)});
+  Deadline deadline(when_full);
+  return send(t, op, plan, 0, HAFT_E_FULL, deadline);
 }
 
 haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
@@ -200,7 +199,7 @@ haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t 
   haft_value dropped = kVoid;
   haft_value &out = result ? *result : dropped;
   out = kVoid;
-  const Deadline deadline(timeout_ms);
+  Deadline deadline(timeout_ms);
   Target t;
   uint32_t token;
   haft_status status = begin_call(handle, op, args, count, deadline, &t, &token, &out);
@@ -219,7 +218,7 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
     uint32_t token;
   } sent[kAtOnce];
   if (count != 0 && !requests) return fail(HAFT_E_ARGUMENT);
-  const Deadline deadline(timeout_ms);
+  Deadline deadline(timeout_ms);
   for (size_t from = 0; from < count; from += kAtOnce) {
     const size_t n = count - from < kAtOnce ? count - from : kAtOnce;
     for (size_t i = 0; i < n; i++) {
@@ -249,16 +248,17 @@ void value_free(haft_value *value) {
   *value = kVoid;
 }
 
-void reply_discard(uint32_t realm, uint32_t number) {
-  Reply &reply = arena()->realms[realm].replies[number];
+void reply_discard(uint32_t realm, uint32_t token, bool answered) {
+  Reply &reply = arena()->realms[realm].replies[token_number(token)];
   const bool text = reply.status != HAFT_OK || reply.type == HAFT_STR || reply.type == HAFT_BYTES;
-  if (text && reply.in_heap && heap_contains(realm, reply.value, reply.length)) heap_give(realm, reply.value);
-  if (reply.status == HAFT_OK && reply.type == HAFT_HANDLE) {
+  if (answered && text && reply.in_heap && heap_contains(realm, reply.value, reply.length))
+    heap_give(realm, reply.value);
+  if (answered && reply.status == HAFT_OK && reply.type == HAFT_HANDLE) {
     double handle;
     memcpy(&handle, &reply.value, 8);
     slot_release((haft_handle)handle);
   }
-  reply_give(realm, number);
+  reply_give(realm, token);
 }
 
 }  // namespace haft

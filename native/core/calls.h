@@ -11,7 +11,8 @@ haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t 
 haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms);
 void value_free(haft_value *value);
 
-// JavaScript finished a reply that its caller had abandoned: gives back what it carries, and the slot (P15).
-void reply_discard(uint32_t realm, uint32_t number);
+// JavaScript found a reply abandoned. If it has a result by then, `answered`, what that carries is given back; the slot
+// always is (P15).
+void reply_discard(uint32_t realm, uint32_t token, bool answered);
 
 }  // namespace haft

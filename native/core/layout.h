@@ -102,20 +102,22 @@ struct Ring {
 constexpr uint32_t kReplyNumberBits = 12;
 constexpr uint32_t kReplies = (1u << kReplyNumberBits) - 1;  // calls that wait at one time
 constexpr uint32_t kReplySequenceMask = (1u << (32 - kReplyNumberBits)) - 1;
+constexpr unsigned kReplySequenceShift = 2;
 constexpr uint32_t kReplyInlineBytes = 208;
 
-enum ReplyState : uint32_t { kReplyFree = 0, kPending = 1, kStarted = 2, kDone = 3, kAbandoned = 4 };
+// PENDING is not written: a slot whose word is still DONE with the sequence before is PENDING for this one. So a call
+// that is answered while its caller spins writes the slot on one side only, and its line travels once.
+enum ReplyState : uint32_t { kDone = 0, kStarted = 1, kAbandoned = 2 };
 
 struct Reply {
-  std::atomic<uint32_t> state;    // ReplyState | sequence << 3; futex
+  std::atomic<uint32_t> state;    // ReplyState | sequence << 2; futex
   std::atomic<uint32_t> sleeper;  // 1: the caller sleeps, wake it
   int32_t status;
   uint32_t type;                  // of the result
   uint64_t value;                 // for text beyond kReplyInlineBytes: a chunk of the heap
   uint32_t length;                // bytes of a string, of bytes, or of an error's text
   uint32_t in_heap;
-  std::atomic<uint32_t> next;     // free list, as number + 1
-  uint32_t unused[3];
+  uint32_t unused[4];
   char text[kReplyInlineBytes];   // an error's text is name NUL message NUL stack
 };
 static_assert(sizeof(Reply) == 256, "four cache lines");
@@ -161,7 +163,9 @@ struct Realm {
   Reply direct_reply;
   Reply replies[kReplies];
   Ring rings[kShards];
-  Name names[kNames];  // last: JavaScript does not see it
+  // From here on JavaScript does not see it.
+  Name names[kNames];
+  std::atomic<uint32_t> next_reply[kReplies];  // free list, as number + 1; apart from the replies' lines
 };
 
 // ---- Kinds ------------------------------------------------------------------------------------------------
@@ -260,7 +264,8 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(WORD_GENERATION_SHIFT, kWordGenerationShift - 32)             \
   X(WORD_STATE_SHIFT, kStateShift - 32)                           \
   X(STATE_LIVE, kLive)                                            \
-  X(REPLY_PENDING, kPending)                                      \
+  X(REPLY_SEQUENCE_SHIFT, kReplySequenceShift)                    \
+  X(REPLY_SEQUENCE_MASK, kReplySequenceMask)                      \
   X(REPLY_STARTED, kStarted)                                      \
   X(REPLY_DONE, kDone)                                            \
   X(ASCII_FLAG, kAsciiFlag)                                       \

@@ -67,7 +67,7 @@ haft_status name_find(haft_realm realm, const char *name, haft_kind kind, int64_
   const uint32_t number = realm_number(realm);
   const size_t length = strlen(name);
   if (length == 0 || length > kNameBytes) return fail(HAFT_E_ARGUMENT);
-  const Deadline deadline(timeout_ms);
+  Deadline deadline(timeout_ms);
   for (;;) {
     std::atomic<uint32_t> &changed = arena()->realms[number].names_changed;
     const uint32_t seen = changed.load(std::memory_order_seq_cst);

@@ -7,6 +7,7 @@
 #include "error.h"
 #include "heap.h"
 #include "process.h"
+#include "replies.h"
 #include "slots.h"
 #include "wait.h"
 
@@ -68,8 +69,9 @@ void clear(uint32_t number) {
   }
   const uint32_t replies = r.replies_issued.load(std::memory_order_relaxed);
   for (uint32_t i = 0; i < replies; i++) {
-    const uint32_t sequence = r.replies[i].state.load(std::memory_order_relaxed) >> 3;
-    r.replies[i].state.store(sequence << 3 | kReplyFree, std::memory_order_relaxed);
+    const uint32_t sequence = r.replies[i].state.load(std::memory_order_relaxed) >> kReplySequenceShift;
+    r.replies[i].state.store(reply_word(sequence, kDone), std::memory_order_relaxed);
+    r.replies[i].sleeper.store(0, std::memory_order_relaxed);
   }
   r.replies_issued.store(0, std::memory_order_relaxed);
   r.free_replies.store(0, std::memory_order_relaxed);
@@ -103,7 +105,7 @@ bool begin_close(haft_realm id) {
   return true;
 }
 
-bool finish_close(haft_realm id, const Deadline &deadline) {
+bool finish_close(haft_realm id, Deadline &deadline) {
   const uint32_t number = realm_number(id);
   while (!nothing_in_flight(number) && !deadline.passed()) sleep_for(kPollNanoseconds);
   const bool quiet = nothing_in_flight(number);
@@ -141,7 +143,8 @@ haft_status realm_open(void (*ring)(void *), void (*direct)(void *), void *edge,
 bool realm_close(haft_realm id, int64_t wait_ms) {
   if (forked.load(std::memory_order_relaxed)) return false;  // P26: counts that never fall
   if (!begin_close(id)) return nothing_in_flight(realm_number(id));
-  const bool quiet = finish_close(id, Deadline(wait_ms));
+  Deadline deadline(wait_ms);
+  const bool quiet = finish_close(id, deadline);
   if (quiet) recycle(realm_number(id));
   return quiet;
 }
@@ -149,7 +152,7 @@ bool realm_close(haft_realm id, int64_t wait_ms) {
 void realms_close_all(int64_t wait_ms) {
   Arena *a = arena();
   if (!a || forked.load(std::memory_order_relaxed)) return;
-  const Deadline deadline(wait_ms);
+  Deadline deadline(wait_ms);
   haft_realm closing[kRealms];
   uint32_t count = 0;
   const uint32_t used = a->realms_used.load(std::memory_order_acquire);

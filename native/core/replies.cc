@@ -19,26 +19,26 @@ uint32_t reply_take(uint32_t realm) {
       break;
     }
     number = (uint32_t)head - 1;
-    const uint32_t next = r.replies[number].next.load(std::memory_order_relaxed);
+    const uint32_t next = r.next_reply[number].load(std::memory_order_relaxed);
     const uint64_t popped = ((head >> 32) + 1) << 32 | next;
     // Acquire: whoever gave the slot back is done with it.
     if (r.free_replies.compare_exchange_weak(head, popped, std::memory_order_acquire, std::memory_order_acquire)) break;
   }
-  Reply &reply = r.replies[number];
-  const uint32_t sequence = ((reply.state.load(std::memory_order_relaxed) >> 3) + 1) & kReplySequenceMask;
-  reply.sleeper.store(0, std::memory_order_relaxed);
-  // Relaxed: the message that carries the token is published with release (P10).
-  reply.state.store(reply_word(sequence, kPending), std::memory_order_relaxed);
+  const uint32_t word = r.replies[number].state.load(std::memory_order_relaxed);
+  const uint32_t sequence = ((word >> kReplySequenceShift) + 1) & kReplySequenceMask;
   return (number + 1) | sequence << kReplyNumberBits;
 }
 
-void reply_give(uint32_t realm, uint32_t number) {
+void reply_give(uint32_t realm, uint32_t token) {
   Realm &r = arena()->realms[realm];
-  Reply &reply = r.replies[number];
-  reply.state.store(reply_word(reply.state.load(std::memory_order_relaxed) >> 3, kReplyFree), std::memory_order_relaxed);
+  const uint32_t number = token_number(token);
+  std::atomic<uint32_t> &state = r.replies[number].state;
+  const uint32_t done = reply_word(token_sequence(token), kDone);
+  // Relaxed: the list below orders it.
+  if (state.load(std::memory_order_relaxed) != done) state.store(done, std::memory_order_relaxed);
   uint64_t head = r.free_replies.load(std::memory_order_relaxed);
   do {
-    reply.next.store((uint32_t)head, std::memory_order_relaxed);
+    r.next_reply[number].store((uint32_t)head, std::memory_order_relaxed);
     // Release: what we read in the slot comes before its next use.
   } while (!r.free_replies.compare_exchange_weak(head, (head >> 32) << 32 | (number + 1), std::memory_order_release,
                                                  std::memory_order_relaxed));

@@ -9,13 +9,17 @@
 
 namespace haft {
 
-inline uint32_t reply_word(uint32_t sequence, ReplyState state) { return sequence << 3 | state; }
+inline uint32_t reply_word(uint32_t sequence, ReplyState state) {
+  return (sequence & kReplySequenceMask) << kReplySequenceShift | state;
+}
+inline uint32_t pending_word(uint32_t sequence) { return reply_word(sequence - 1, kDone); }
 
-// Takes a slot in state PENDING; its token goes into the message. 0: all are taken.
+// Takes a slot, PENDING for the sequence in its token, which goes into the message. 0: all are taken.
 uint32_t reply_take(uint32_t realm);
 inline uint32_t token_number(uint32_t token) { return (token & ((1u << kReplyNumberBits) - 1)) - 1; }
 inline uint32_t token_sequence(uint32_t token) { return token >> kReplyNumberBits; }
 
-void reply_give(uint32_t realm, uint32_t number);
+// Gives the slot back. An abandoned one becomes DONE here, so that its sequence is not used again.
+void reply_give(uint32_t realm, uint32_t token);
 
 }  // namespace haft

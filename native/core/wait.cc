@@ -17,7 +17,7 @@ constexpr int64_t kSpinLeast = 500;
 
 std::atomic<int> spinning{0};
 thread_local int64_t spin_budget = 20 * 1000;
-thread_local int64_t spin_deadline;
+thread_local int64_t spin_started;
 
 int most_spinners() {
   static const int most = [] {
@@ -39,15 +39,17 @@ int64_t now_nanoseconds() {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-Deadline::Deadline(int64_t timeout_ms) : forever(timeout_ms < 0) {
+Deadline::Deadline(int64_t timeout_ms) {
   constexpr int64_t kMost = INT64_MAX / 1000000 / 2;
-  if (timeout_ms > kMost) timeout_ms = kMost;
-  if (!forever) at = now_nanoseconds() + timeout_ms * 1000000;
+  timeout_ = timeout_ms < 0 ? -1 : (timeout_ms > kMost ? kMost : timeout_ms) * 1000000;
 }
 
-int64_t Deadline::slice() const {
-  if (forever) return kSliceNanoseconds;
-  const int64_t left = at - now_nanoseconds();
+int64_t Deadline::slice() {
+  if (timeout_ < 0) return kSliceNanoseconds;
+  if (timeout_ == 0) return 0;
+  const int64_t now = now_nanoseconds();
+  if (at_ == 0) at_ = now + timeout_;
+  const int64_t left = at_ - now;
   return left < 0 ? 0 : left < kSliceNanoseconds ? left : kSliceNanoseconds;
 }
 
@@ -64,15 +66,18 @@ void sleep_on(std::atomic<uint32_t> &word, uint32_t expected, int64_t nanosecond
 void wake_all(std::atomic<uint32_t> &word) { futex(word, FUTEX_WAKE, INT_MAX, nullptr); }
 
 bool begin_spin() {
-  if (spinning.fetch_add(1, std::memory_order_relaxed) >= most_spinners()) {
-    spinning.fetch_sub(1, std::memory_order_relaxed);
-    return false;
-  }
-  spin_deadline = now_nanoseconds() + spin_budget;
-  return true;
+  if (spinning.fetch_add(1, std::memory_order_relaxed) < most_spinners()) return true;
+  spinning.fetch_sub(1, std::memory_order_relaxed);
+  return false;
 }
 
-bool keep_spinning(uint32_t round) { return (round & 63) != 63 || now_nanoseconds() < spin_deadline; }
+// The clock is looked at now and then, and for the first time when a quick answer would have come.
+bool keep_spinning(uint32_t round) {
+  if ((round & 15) != 15) return true;
+  const int64_t now = now_nanoseconds();
+  if (round == 15) spin_started = now;
+  return now - spin_started < spin_budget;
+}
 
 void end_spin(bool success) {
   spinning.fetch_sub(1, std::memory_order_relaxed);

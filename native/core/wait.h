@@ -11,13 +11,18 @@ constexpr int64_t kSliceNanoseconds = 50 * 1000 * 1000;
 
 int64_t now_nanoseconds();  // monotonic
 
-// When a wait ends: timeouts are milliseconds, 0 tries once, negative never ends.
-struct Deadline {
+// When a wait ends: timeouts are milliseconds, 0 tries once, negative never ends. The clock starts when it is first
+// looked at: an answer that comes while we spin costs no look at it.
+class Deadline {
+ public:
   explicit Deadline(int64_t timeout_ms);
-  bool passed() const { return !forever && now_nanoseconds() >= at; }
-  int64_t slice() const;  // how long to sleep at most now
-  int64_t at = 0;
-  bool forever = false;
+  bool may_wait() const { return timeout_ != 0; }
+  bool passed() { return slice() == 0; }
+  int64_t slice();  // nanoseconds to sleep at most now; 0 when it has passed
+
+ private:
+  int64_t timeout_;  // nanoseconds, negative: never
+  int64_t at_ = 0;   // 0: the clock has not started
 };
 
 void sleep_for(int64_t nanoseconds);
@@ -40,13 +45,16 @@ bool begin_spin();
 bool keep_spinning(uint32_t round);
 void end_spin(bool success);
 
-// Spins until `done()`, for about as long as it has lately been worth it; true if it became true.
+// Spins until `done()`, for about as long as it has lately been worth it; true if it became true. The first looks come
+// late on purpose: each takes the line from whoever is about to write it.
 template <class Done>
 bool spin_until(Done done) {
-  if (done()) return true;
-  if (!begin_spin()) return false;
+  if (!begin_spin()) return done();
   bool success = false;
-  for (uint32_t round = 0; !(success = done()) && keep_spinning(round); round++) relax();
+  for (uint32_t round = 0; !success && keep_spinning(round); round++) {
+    relax();
+    success = done();
+  }
   end_spin(success);
   return success;
 }

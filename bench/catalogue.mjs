@@ -1,0 +1,25 @@
+// The benches by name. Each module says its subjects, its cases (parameters), and how to measure one of both:
+//
+//   subjects                            haft and its peers
+//   cases({ quick })                    list of parameters
+//   skips?(subject, params)             true: this subject has no such case
+//   needsCalm?                          a ratio between threads: measured only while both cores are free
+//   nodeFlags?                          of the child process
+//   measure(subject, params, { quick }) in the child: [{ params, ns, ... }], or { params, impossible: 'why' }
+import * as call from './benches/call.mjs';
+import * as nativeTable from './benches/native-table.mjs';
+import * as post from './benches/post.mjs';
+import * as publish from './benches/publish.mjs';
+import * as sameThread from './benches/same-thread.mjs';
+import * as stream from './benches/stream.mjs';
+import * as table from './benches/table.mjs';
+
+export const benches = {
+  table,
+  publish,
+  'native-table': nativeTable,
+  post,
+  call,
+  'same-thread': sameThread,
+  stream,
+};

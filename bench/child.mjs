@@ -1,0 +1,11 @@
+// One subject, one case, once, in a process of its own: `node child.mjs '{"bench","subject","params","quick"}'`.
+// Answers with one line of JSON: { pingPong, results }.
+import { addon } from './addon.mjs';
+import { benches } from './catalogue.mjs';
+
+const { bench, subject, params, quick } = JSON.parse(process.argv[2]);
+const { measure, needsCalm } = benches[bench];
+
+const pingPong = needsCalm ? addon().pingPong(30) : undefined;
+const results = await measure(subject, params, { quick });
+process.stdout.write(`${JSON.stringify({ pingPong, results })}\n`);

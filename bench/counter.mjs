@@ -1,0 +1,22 @@
+// What the benches between C and JavaScript call: a counter, as an object of haft's and of its peers'.
+import { addon } from './addon.mjs';
+
+export class Counter {
+  total = 0;
+
+  add(x) {
+    this.total += x;
+    return this.total;
+  }
+}
+
+// A registry that knows Counter, or the class given, and C's number of its `add`.
+export async function openRegistry(Class = Counter) {
+  const { Registry, kind } = await import('haft');
+  const registry = new Registry();
+  const counterKind = kind(Class, { add: { args: ['f64'], returns: 'f64' } });
+  addon().useHaft(registry.api);
+  return { registry, counterKind };
+}
+
+export const addOp = (Class = Counter) => addon().findOp(Class.name, 'add');

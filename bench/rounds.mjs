@@ -1,0 +1,65 @@
+// Runs a bench: every subject of every case in a fresh process, round by round, so that a drift of the machine hits
+// all subjects alike.
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { lastWords } from './last-words.mjs';
+
+const child = fileURLToPath(new URL('child.mjs', import.meta.url));
+
+// Above this, nanoseconds of a ping-pong, something else had one of the cores.
+const CALM = 250;
+
+// A contended round is repeated while the bench has run no more than so many times its rounds.
+const PATIENCE = 3;
+
+const LIMIT_MINUTES = 10; // a subject that hangs must not hang the report
+
+function inChild(job, nodeFlags) {
+  const options = { timeout: LIMIT_MINUTES * 60000, killSignal: 'SIGKILL', maxBuffer: 2 ** 24 };
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [...nodeFlags, child, JSON.stringify(job)],
+      options,
+      (error, stdout, stderr) => {
+        if (error?.killed) return resolve({ failed: `gave no result in ${LIMIT_MINUTES} minutes` });
+        if (error) return resolve({ failed: lastWords(stderr) || `ended by ${error.signal ?? error.code}` });
+        resolve(JSON.parse(stdout.trim().split('\n').pop()));
+      },
+    );
+  });
+}
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// Returns [{ subject, params, rounds: [{ pingPong?, results }], failed? }], one for each subject of each case.
+export async function runBench(name, bench, { rounds, quick, onProgress }) {
+  const jobs = bench
+    .cases({ quick })
+    .flatMap((params) =>
+      bench.subjects
+        .filter((subject) => !bench.skips?.(subject, params))
+        .map((subject) => ({ subject, params, rounds: [] })),
+    );
+  const isCalm = (round) => round.pingPong === undefined || round.pingPong <= CALM;
+  const wants = (job) => !job.failed && job.rounds.filter(isCalm).length < rounds;
+
+  for (let turn = 1; turn <= rounds * PATIENCE && jobs.some(wants); turn++) {
+    if (turn > rounds) await pause(quick ? 0 : 1000); // whatever disturbs may end
+    for (const job of jobs.filter(wants)) {
+      onProgress(`${name}: round ${turn}, ${job.subject} ${JSON.stringify(job.params)}`);
+      const task = { bench: name, subject: job.subject, params: job.params, quick };
+      const round = await inChild(task, bench.nodeFlags ?? []);
+      if (round.failed) job.failed = round.failed;
+      else job.rounds.push(round);
+    }
+  }
+
+  for (const job of jobs) {
+    const calm = job.rounds.filter(isCalm);
+    // A minority of calm rounds says less than it seems: then all count, and the row says that it was contended.
+    job.contended = !job.failed && calm.length < rounds / 2;
+    if (!job.contended) job.rounds = calm;
+  }
+  return jobs;
+}

@@ -1,0 +1,62 @@
+// run.js: one run of the stream, over one table, in this process.
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { publish } from './application.js';
+import { Problem } from './prepare.js';
+import { showProgress } from './progress.js';
+
+const HOST = fileURLToPath(new URL('../../build/Release/stream_host.so', import.meta.url));
+
+/** How long the last drops may take until they count as a leak. */
+const DRAIN_MS = 2000;
+
+async function openTable(table) {
+  if (table === 'haft') {
+    const { Registry, runHost } = await import('haft');
+    return { registry: new Registry(), runHost };
+  }
+  const { Registry, runHost } = await import('./baselines/registry.js');
+  return { registry: new Registry(table), runHost };
+}
+
+/** The handles that are live when all that ended before this has been dropped. */
+async function drained(registry) {
+  for (const end = performance.now() + DRAIN_MS; registry.stats().live > 0 && performance.now() < end; ) {
+    await setImmediate();
+  }
+  const { created, live } = registry.stats();
+  return { created, live };
+}
+
+/** Runs the host over `table` and returns the report. */
+export async function runTable({ table, threads, repeat }, { logic, input }) {
+  if (!existsSync(HOST)) throw new Problem('the host is not built: run `npm start`, or `npm run build`');
+  const folder = mkdtempSync(join(tmpdir(), 'haft-stream-'));
+  const file = join(folder, 'report.json');
+  const { registry, runHost } = await openTable(table);
+  let interrupted = false;
+  const close = () => {
+    interrupted = true;
+    registry.close();
+  };
+  process.once('SIGINT', close);
+  try {
+    const handles = publish(registry, logic);
+    const endProgress = showProgress(registry);
+    const args = { '--input': input, '--threads': threads, '--repeat': repeat, '--report': file };
+    const code = await runHost(HOST, registry, Object.entries(args).flat().map(String));
+    if (interrupted) throw new Problem('', 130); // the host has said so
+    endProgress();
+    for (const handle of handles) registry.delete(handle);
+    if (code !== 0) throw new Problem('', code);
+    const { threads: ran, results, ...figures } = JSON.parse(readFileSync(file, 'utf8'));
+    return { table, threads: ran, ...figures, handles: await drained(registry), results };
+  } finally {
+    process.off('SIGINT', close);
+    registry.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
