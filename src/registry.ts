@@ -24,12 +24,11 @@ const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
 
 /** What `useKoffi` needs of the package koffi. */
-export interface Koffi {
-  proto(definition: string): unknown;
-  pointer(type: never): unknown;
-  register(callback: () => void, type: never): unknown;
-  unregister(callback: never): void;
-  address(pointer: never): bigint;
+export interface Koffi<T> {
+  proto(definition: string): T;
+  pointer(type: T): T;
+  register(callback: () => void, type: T): bigint;
+  unregister(callback: bigint): void;
 }
 
 /** Where an error came from. */
@@ -69,6 +68,7 @@ export class Registry extends Handles {
   /** By the kind's number in the process. */
   readonly #kinds: (Kind | undefined)[] = [];
   readonly #numbers = new Map<Kind, number>();
+  #dropKoffi: (() => void) | undefined;
   #references = 0;
   #promises = 0;
 
@@ -116,11 +116,12 @@ export class Registry extends Handles {
    * registry.useKoffi(koffi);
    * ```
    */
-  useKoffi(koffi: Koffi): this {
+  useKoffi<T>(koffi: Koffi<T>): this {
     this.requireOpen();
-    const type = koffi.pointer(koffi.proto('void()'));
-    this.#koffi ??= { koffi, callback: koffi.register(() => this.#mailboxes.direct(), type) };
-    this.#native.useKoffi(BigInt(koffi.address(this.#koffi.callback)));
+    if (this.#dropKoffi) return this;
+    const callback = koffi.register(() => this.#mailboxes.direct(), koffi.pointer(koffi.proto('void()')));
+    this.#native.useKoffi(callback);
+    this.#dropKoffi = () => koffi.unregister(callback);
     return this;
   }
 
@@ -155,6 +156,8 @@ export class Registry extends Handles {
     if (this.closed) return;
     this.#mailboxes.close();
     this.#native.close();
+    // Not at once: this may be a handler that runs inside that very callback.
+    if (this.#dropKoffi) setImmediate(this.#dropKoffi).unref();
     super.close();
   }
 
