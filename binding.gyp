@@ -38,7 +38,8 @@
   'conditions': [
     ['"<(haft_sources)"!=""', {
       'targets': [
-        {'target_name': 'haft', 'sources': ['<@(haft_sources)']},
+        # As one unit for the optimiser: a post is a dozen small functions in five files.
+        {'target_name': 'haft', 'sources': ['<@(haft_sources)'], 'cflags': ['-flto'], 'ldflags': ['-flto']},
         # For tests of generation wrap and of a full table.
         {
           'target_name': 'haft_small',

@@ -11,10 +11,10 @@ import {
 } from './constants.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import type { Handle } from './handle.js';
-import { INDEX_MASK, SLOT_MASK } from './handle.js';
+import { SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
 import type { Kind, Op } from './kind.js';
-import { GONE, Mailboxes, type Receiver } from './mailbox.js';
+import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 
 const STRIDE = 4;
@@ -232,13 +232,8 @@ export class Registry extends Handles {
   // ---- What the drain needs ----
 
   #receiver(): Receiver {
-    const { mirror } = this;
     return {
-      resolve: (handle) => {
-        const block = mirror.blockOf(handle & INDEX_MASK);
-        const slot = handle & SLOT_MASK;
-        return block !== undefined && block.handles[slot] === handle ? block.values[slot] : GONE;
-      },
+      mirror: this.mirror,
       opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
       reportError: (error, handle, op) => this.#report(error, handle, op),
       reportGone: (handle, op) => {

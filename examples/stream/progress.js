@@ -19,21 +19,21 @@ class Progress {
     this.#bar.update(done);
   }
 
-  stop() {
+  finish() {
     this.#bar.stop();
   }
 }
 
-const ProgressKind = kind(Progress, { update: { args: ['f64', 'f64'], returns: 'void' } });
+const ProgressKind = kind(Progress, {
+  update: { args: ['f64', 'f64'], returns: 'void' },
+  finish: { args: [], returns: 'void' },
+});
 
-/** Publishes a bar where somebody can see it. Returns what takes it away again. */
+/** Publishes a bar where somebody can see it. Returns its handle, if there is one, and what takes it off the screen. */
 export function showProgress(registry) {
-  if (!process.stderr.isTTY) return () => {};
+  if (!process.stderr.isTTY) return { handles: [], finish() {} };
   const progress = new Progress();
   const handle = registry.create(progress, ProgressKind);
   registry.publish('progress', handle);
-  return () => {
-    progress.stop();
-    registry.delete(handle);
-  };
+  return { handles: [handle], finish: () => progress.finish() };
 }

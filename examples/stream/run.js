@@ -14,12 +14,12 @@ const HOST = fileURLToPath(new URL('../../build/Release/stream_host.so', import.
 const DRAIN_MS = 2000;
 
 async function openTable(table) {
-  if (table === 'haft') {
-    const { Registry, runHost } = await import('haft');
-    return { registry: new Registry(), runHost };
+  try {
+    const { Registry, runHost } = await import(table === 'haft' ? 'haft' : './baselines/registry.js');
+    return { registry: table === 'haft' ? new Registry() : new Registry(table), runHost };
+  } catch (error) {
+    throw new Problem(`the table ${table} does not open: ${error.message.split('\n')[0]}`);
   }
-  const { Registry, runHost } = await import('./baselines/registry.js');
-  return { registry: new Registry(table), runHost };
 }
 
 /** The handles that are live when all that ended before this has been dropped. */
@@ -37,25 +37,28 @@ export async function runTable({ table, threads, repeat }, { logic, input }) {
   const folder = mkdtempSync(join(tmpdir(), 'haft-stream-'));
   const file = join(folder, 'report.json');
   const { registry, runHost } = await openTable(table);
+  const progress = showProgress(registry);
   let interrupted = false;
   const close = () => {
     interrupted = true;
+    progress.finish();
     registry.close();
   };
   process.once('SIGINT', close);
   try {
-    const handles = publish(registry, logic);
-    const endProgress = showProgress(registry);
+    const handles = [...publish(registry, logic), ...progress.handles];
     const args = { '--input': input, '--threads': threads, '--repeat': repeat, '--report': file };
-    const code = await runHost(HOST, registry, Object.entries(args).flat().map(String));
+    const code = await runHost(HOST, registry, Object.entries(args).flat().map(String)).catch((error) => {
+      throw new Problem(error.message);
+    });
     if (interrupted) throw new Problem('', 130); // the host has said so
-    endProgress();
     for (const handle of handles) registry.delete(handle);
     if (code !== 0) throw new Problem('', code);
     const { threads: ran, results, ...figures } = JSON.parse(readFileSync(file, 'utf8'));
     return { table, threads: ran, ...figures, handles: await drained(registry), results };
   } finally {
     process.off('SIGINT', close);
+    progress.finish();
     registry.close();
     rmSync(folder, { recursive: true, force: true });
   }

@@ -29,21 +29,39 @@ haft_status address(haft_handle handle, haft_op op, Target *target) {
   return HAFT_OK;
 }
 
+// Fills the claimed cells with nothing: the drain skips them.
+haft_status withdraw(const Claim &claimed, uint32_t cells) {
+  claimed.cell->op = 0;
+  claimed.cell->shape = cells << kShapeCellsShift;
+  publish(claimed);
+  return HAFT_E_CLOSED;
+}
+
+haft_status try_send_long(const Target &t, haft_op op, Plan &plan, uint32_t reply);
+
 // One try: HAFT_E_FULL or HAFT_E_NO_MEMORY when there is no room now.
 haft_status try_send(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
+  if (plan.cells > kMessageCells) return try_send_long(t, op, plan, reply);
+  const Claim claimed = claim(arena()->realms[t.realm].rings[t.shard], plan.cells);
+  if (!claimed.cell) return HAFT_E_FULL;
+  // P21: a claim that is not yet published is what counts us in; a realm that closes waits for it. So first the claim,
+  // then the look at the realm, both sequentially consistent.
+  if (!still_open(t)) return withdraw(claimed, plan.cells);
+  write_message(plan, t.handle, op, reply, claimed.cell);
+  publish(claimed);
+  notify_mailbox(t.realm, t.realm_id, t.shard);
+  return HAFT_OK;
+}
+
+// A message whose tail goes to the heap: counted in flight, since it takes memory of the realm before it claims.
+haft_status try_send_long(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
   InFlight counted(t.realm, t.shard);
   if (!still_open(t)) return HAFT_E_CLOSED;
-  const haft_status status = grade(t, t.slot->word.load(std::memory_order_acquire));
-  if (status != HAFT_OK) return status;
-  uint32_t cells = plan.cells;
-  if (cells > kMessageCells) {
-    plan.chunk = heap_take(t.realm, plan.tail_bytes);
-    if (!plan.chunk) return HAFT_E_NO_MEMORY;
-    cells = 2;
-  }
-  const Claim claimed = claim(arena()->realms[t.realm].rings[t.shard], cells);
+  plan.chunk = heap_take(t.realm, plan.tail_bytes);
+  if (!plan.chunk) return HAFT_E_NO_MEMORY;
+  const Claim claimed = claim(arena()->realms[t.realm].rings[t.shard], 2);
   if (!claimed.cell) {
-    if (plan.chunk) heap_give(t.realm, plan.chunk);
+    heap_give(t.realm, plan.chunk);
     plan.chunk = 0;
     return HAFT_E_FULL;
   }

@@ -3,6 +3,7 @@
 
 #include "arena.h"
 #include "process.h"
+#include "slots.h"
 #include "wait.h"
 
 namespace haft {
@@ -35,8 +36,8 @@ Claim claim(Ring &ring, uint32_t cells) {
         continue;
       }
     }
-    // Relaxed: nothing is published by the claim.
-    if (!ring.tail.compare_exchange_weak(tail, tail + wanted, std::memory_order_relaxed)) continue;
+    // P21: sequentially consistent, since a claim counts its owner in; nothing is published by it.
+    if (!ring.tail.compare_exchange_weak(tail, tail + wanted, std::memory_order_seq_cst)) continue;
     if (skipped) {
       Cell &rest = ring.cells[(uint32_t)tail & (kRingCells - 1)];
       rest.op = 0;
@@ -48,18 +49,69 @@ Claim claim(Ring &ring, uint32_t cells) {
   }
 }
 
+namespace {
+
+// P10: the message is published, then a full fence, then the mask is read. A mask that is read before the fence loses
+// wake-ups: the drain clears it, looks at the mailbox, and sees neither. True if whoever set the bit rings.
+bool noticed(const Realm &r, uint32_t mask) {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return (r.dirty.load(std::memory_order_relaxed) & mask) != 0;
+}
+
+}  // namespace
+
 void notify(uint32_t realm, uint32_t bit) {
   Realm &r = arena()->realms[realm];
-  const uint32_t mask = 1u << bit;
-  // P10: the message is published, then a full fence, then the mask is read. A mask that is read before the fence
-  // loses wake-ups: the drain clears it, looks at the mailbox, and sees neither.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (r.dirty.load(std::memory_order_relaxed) & mask) return;  // whoever set it rings
-  r.dirty.fetch_or(mask, std::memory_order_seq_cst);
+  if (noticed(r, 1u << bit)) return;
+  r.dirty.fetch_or(1u << bit, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);  // P10: fetch_or alone is no fence on arm64
   if (r.armed.load(std::memory_order_relaxed) == 0) return;
   // Whoever takes `armed` from 1 to 0 rings, once.
   if (r.armed.exchange(0, std::memory_order_seq_cst) == 1 && locals[realm].ring) locals[realm].ring(locals[realm].edge);
+}
+
+void notify_mailbox(uint32_t realm, uint64_t realm_id, uint32_t shard) {
+  const Realm &r = arena()->realms[realm];
+  if (noticed(r, 1u << shard)) return;
+  InFlight counted(realm, shard);
+  if (r.life.load(std::memory_order_seq_cst) == open_life(realm_id)) notify(realm, shard);  // P21
+}
+
+namespace {
+
+// How many cells the message at a position has; 0 if it is not published, or was never written by us (P31).
+uint32_t message_cells(const Ring &ring, uint32_t at, uint32_t tail) {
+  const Cell &cell = ring.cells[at & (kRingCells - 1)];
+  // Acquire: the message comes before its sequence number.
+  if (cell.sequence.load(std::memory_order_acquire) != at + 1) return 0;
+  const uint32_t cells = cell.shape >> kShapeCellsShift & 31;
+  return cells <= tail - at ? cells : 0;
+}
+
+}  // namespace
+
+bool all_published(const Ring &ring) {
+  const uint32_t tail = (uint32_t)ring.tail.load(std::memory_order_seq_cst);  // P21
+  uint32_t at = ring.head.load(std::memory_order_acquire);
+  while (at != tail) {
+    const uint32_t cells = message_cells(ring, at, tail);
+    if (cells == 0) return false;
+    at += cells;
+  }
+  return true;
+}
+
+void skip_all(Ring &ring) {
+  const uint32_t tail = (uint32_t)ring.tail.load(std::memory_order_seq_cst);
+  uint32_t at = ring.head.load(std::memory_order_acquire);
+  while (at != tail) {
+    const uint32_t cells = message_cells(ring, at, tail);
+    if (cells == 0) break;
+    for (uint32_t i = 1; i < cells; i++)
+      ring.cells[(at + i) & (kRingCells - 1)].sequence.store(at + i, std::memory_order_relaxed);
+    at += cells;
+  }
+  ring.head.store(at, std::memory_order_release);  // the cells are free before producers learn of it
 }
 
 void sleep_for_space(Ring &ring, uint32_t cells, int64_t nanoseconds) {

@@ -26,6 +26,15 @@ inline void publish(const Claim &claimed) {
 // Call it counted in flight, after the work is published.
 void notify(uint32_t realm, uint32_t bit);
 
+// The same for a caller that is not counted in flight: it is counted only if there is something to do.
+void notify_mailbox(uint32_t realm, uint64_t realm_id, uint32_t shard);
+
+// Whether every cell that was claimed has been published: nobody writes in the ring (P21). Once the realm is closing.
+bool all_published(const Ring &ring);
+
+// Frees every message that is there, unread. When a realm opens where another has been; all are published.
+void skip_all(Ring &ring);
+
 // Waits for room in a ring for at most `nanoseconds`; may return early.
 void sleep_for_space(Ring &ring, uint32_t cells, int64_t nanoseconds);
 

@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "error.h"
 #include "heap.h"
+#include "mailbox.h"
 #include "process.h"
 #include "replies.h"
 #include "slots.h"
@@ -22,6 +23,9 @@ uint32_t state_of(uint64_t life) { return (uint32_t)(life & 0xff); }
 bool nothing_in_flight(uint32_t number) {
   for (InFlightCount &c : in_flight[number]) {
     if (c.count.load(std::memory_order_seq_cst) != 0) return false;  // P21
+  }
+  for (const Ring &ring : arena()->realms[number].rings) {
+    if (!all_published(ring)) return false;
   }
   return true;
 }
@@ -59,12 +63,9 @@ int64_t take_realm() {
 // sleeps on one must not take another's answer for its own.
 void clear(uint32_t number) {
   Realm &r = arena()->realms[number];
+  // Positions go on: a producer that looked at the old realm may still claim, finds it gone, and withdraws.
   for (Ring &ring : r.rings) {
-    if (ring.tail.load(std::memory_order_relaxed) == 0) continue;
-    for (Cell &cell : ring.cells) cell.sequence.store(0, std::memory_order_relaxed);
-    ring.tail.store(0, std::memory_order_relaxed);
-    ring.known_head.store(0, std::memory_order_relaxed);
-    ring.head.store(0, std::memory_order_relaxed);
+    skip_all(ring);
     ring.space_wanted.store(0, std::memory_order_relaxed);
   }
   const uint32_t replies = r.replies_issued.load(std::memory_order_relaxed);

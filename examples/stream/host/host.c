@@ -24,7 +24,7 @@ bool complain(const char *format, ...) {
 
 struct progress {
   haft_handle handle; /* HAFT_NULL: nobody asked */
-  haft_op update;
+  haft_op update, finish;
   uint64_t expected;
 };
 
@@ -34,7 +34,8 @@ static void progress_open(struct progress *progress, haft_realm realm, uint64_t 
   if (haft_find(realm, "progress", 0, 0, &progress->handle) != HAFT_OK) {
     progress->handle = HAFT_NULL;
   } else if (haft_kind_of(progress->handle, &kind) != HAFT_OK ||
-             haft_op_find(kind, "update", &progress->update) != HAFT_OK) {
+             haft_op_find(kind, "update", &progress->update) != HAFT_OK ||
+             haft_op_find(kind, "finish", &progress->finish) != HAFT_OK) {
     haft_release(progress->handle);
     progress->handle = HAFT_NULL;
   }
@@ -47,8 +48,11 @@ static void progress_send(const struct progress *progress, uint64_t done) {
   haft_post(progress->handle, progress->update, args, 2, HAFT_DROP_NEWEST);
 }
 
+/* Waits until the bar is off the screen: the host may have something to say there. */
 static void progress_close(const struct progress *progress) {
-  if (progress->handle != HAFT_NULL) haft_release(progress->handle);
+  if (progress->handle == HAFT_NULL) return;
+  haft_call(progress->handle, progress->finish, NULL, 0, -1, NULL);
+  haft_release(progress->handle);
 }
 
 /* ---- The run ----------------------------------------------------------------------------------------- */
@@ -109,7 +113,6 @@ static bool stream(const struct options *options, const struct logic *logic, haf
   haft_status status = run_sources(&run, parts, options->threads, &progress, total);
   double seconds = (double)(clock_now() - begin) / 1e9;
   bool done = status == HAFT_OK;
-  progress_send(&progress, total->counted + total->refused);
   progress_close(&progress);
 
   sink_print_refusals(total);

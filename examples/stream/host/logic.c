@@ -9,6 +9,8 @@
 /* How long JavaScript may take to publish its objects. */
 enum { READY_MS = 10000 };
 
+#define NO_ROOM_NS 10000000000u
+
 static bool find(haft_realm realm, const char *name, const char *method, haft_handle *handle, haft_op *op) {
   haft_kind kind;
   haft_status status = haft_find(realm, name, 0, READY_MS, handle);
@@ -46,16 +48,31 @@ static bool lacks_room(haft_status status) {
   return status == HAFT_E_FULL || status == HAFT_E_NO_MEMORY || status == HAFT_E_BUSY;
 }
 
-void logic_call(haft_request *requests, size_t count) {
-  haft_call_many(requests, count, -1);
-  /* Alone, with growing pauses, up to 10 seconds: by then others have been answered, unless it can never fit. */
+/* Sends those of the requests that lacked room once more. Returns how many still do. */
+static size_t call_again(haft_request *requests, size_t count) {
+  haft_request again[WINDOW];
+  size_t where[WINDOW], n = 0, left = 0;
   for (size_t i = 0; i < count; i++) {
-    long pause = 10000;
-    for (int64_t waited = 0; lacks_room(requests[i].status) && waited < 10000000000; waited += pause) {
-      nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
-      if (pause < 20000000) pause *= 2;
-      haft_call_many(&requests[i], 1, -1);
-    }
+    if (!lacks_room(requests[i].status)) continue;
+    again[n] = requests[i];
+    where[n++] = i;
+  }
+  if (n) haft_call_many(again, n, -1);
+  for (size_t i = 0; i < n; i++) {
+    requests[where[i]] = again[i];
+    left += lacks_room(again[i].status);
+  }
+  return left;
+}
+
+void logic_call(haft_request *requests, size_t count) {
+  uint64_t since = 0; /* when there was room for one of them the last time */
+  haft_call_many(requests, count, -1);
+  for (size_t before = count, left; (left = call_again(requests, count)) > 0; before = left) {
+    /* Room comes as others are answered. What finds none for so long never fits. */
+    if (left < before || since == 0) since = clock_now();
+    if (clock_now() - since > NO_ROOM_NS) return;
+    nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
   }
 }
 
