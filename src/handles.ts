@@ -1,9 +1,8 @@
 // What `HandleTable` and `Registry` have in common: everything a JavaScript caller does with a handle.
 import type { Handle } from './handle.js';
-import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
+import { isInHandleRange, normalize } from './handle.js';
 import { errorOfStatus, HaftError, statusName } from './errors.js';
 import { functionKind, type HandlerOf, Kind, type Signature, type Signatures } from './kind.js';
-import type { Block, Mirror } from './mirror.js';
 
 /** Numbers about a table. Counts are since it was opened. */
 export interface Stats {
@@ -17,32 +16,30 @@ export interface Stats {
 }
 
 export abstract class Handles {
-  /** @internal */
-  protected readonly mirror: Mirror;
   #names = new Map<string, Handle>();
   #interned = new Map<unknown, Handle>();
-  protected retired = 0;
   protected closed = false;
 
-  protected constructor(mirror: Mirror) {
-    this.mirror = mirror;
-  }
+  // ---- What the two differ in. Handles here are numbers, and valid ones but for `holds` and `diagnose` ----
 
-  // ---- What the two differ in ----
-
-  /** Makes room for at least one more handle, or throws `HAFT_E_SLOTS`. */
-  protected abstract grow(): void;
+  protected abstract holds(handle: number): boolean;
+  protected abstract objectOf(handle: number): unknown;
+  /** Number of the object's kind, 0 for none. */
+  protected abstract kindNumberOf(handle: number): number;
+  /** Issues a handle, with one reference. @throws HaftError `HAFT_E_SLOTS` */
+  protected abstract issue(value: unknown, kind: number): number;
+  /** Ends a handle at once, and calls `forgotten` with its object. Tells the status. */
+  protected abstract end(handle: number): number;
+  protected abstract addReference(handle: number): number;
+  protected abstract dropReference(handle: number): number;
   /** The number of a kind in this table; defines it when it is new. */
   protected abstract numberOf(kind: Kind): number;
   /** The kind of a number. */
   protected abstract kindOfNumber(number: number): Kind | undefined;
-  /** Ends the slot of a handle that the mirror has. Tells the status, and through `slotRetired` if it retired. */
-  protected abstract endSlot(block: Block, slot: number, handle: number): number;
-  protected slotRetired = false;
-  protected abstract addReference(block: Block, slot: number, handle: number): number;
-  protected abstract dropReference(block: Block, slot: number, handle: number): number;
-  /** Why a handle in the range of handles is not one of ours: a status. */
+  /** Why a handle in the range of handles is none of ours: a status. */
   protected abstract diagnose(handle: number): number;
+  /** Numbers about the table. */
+  abstract stats(): Stats;
 
   // ---- Handles ----
 
@@ -56,8 +53,7 @@ export abstract class Handles {
    */
   create<T>(value: T, kind?: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
     const number = kind === undefined ? 0 : this.#checkedNumber(value, kind as Kind);
-    if (this.mirror.freeCount === 0) this.#makeRoom();
-    return this.mirror.publish(value, number) as Handle<T>;
+    return this.issue(value, number) as Handle<T>;
   }
 
   /**
@@ -69,13 +65,9 @@ export abstract class Handles {
   get<T>(handle: Handle<T>): T;
   get<T, O extends Signatures>(handle: number | bigint, kind: Kind<T, O>): T;
   get(handle: number | bigint, kind?: Kind): unknown {
-    if (typeof handle === 'number') {
-      const block = this.mirror.blockOf(handle & INDEX_MASK);
-      const slot = handle & SLOT_MASK;
-      if (block !== undefined && block.handles[slot] === handle) {
-        if (kind !== undefined) this.#checkKind(block, slot, handle, kind);
-        return block.values[slot];
-      }
+    if (typeof handle === 'number' && this.holds(handle)) {
+      if (kind !== undefined) this.#checkKind(handle, kind);
+      return this.objectOf(handle);
     }
     return this.#getOther(handle, kind);
   }
@@ -85,20 +77,15 @@ export abstract class Handles {
   tryGet<T, O extends Signatures>(handle: number | bigint, kind: Kind<T, O>): T | undefined;
   tryGet(value: number | bigint, kind?: Kind): unknown {
     const handle = normalize(value);
-    if (typeof handle !== 'number') return undefined;
-    const block = this.mirror.blockOf(handle & INDEX_MASK);
-    const slot = handle & SLOT_MASK;
-    if (block === undefined || block.handles[slot] !== handle) return undefined;
-    if (kind !== undefined && this.mirror.kindOf(block, slot) !== this.numberOf(kind)) return undefined;
-    return block.values[slot];
+    if (typeof handle !== 'number' || !this.holds(handle)) return undefined;
+    if (kind !== undefined && this.kindNumberOf(handle) !== this.numberOf(kind)) return undefined;
+    return this.objectOf(handle);
   }
 
   /** Whether the value is a valid handle of this table. */
   has(value: unknown): value is Handle {
     const handle = normalize(value);
-    if (typeof handle !== 'number') return false;
-    const block = this.mirror.blockOf(handle & INDEX_MASK);
-    return block !== undefined && block.handles[handle & SLOT_MASK] === handle;
+    return typeof handle === 'number' && this.holds(handle);
   }
 
   /**
@@ -106,27 +93,24 @@ export abstract class Handles {
    * last reference native code has just released.
    */
   delete(handle: Handle | number | bigint): void {
-    const { block, slot, known } = this.#locate(handle);
-    const status = this.endSlot(block, slot, known);
-    if (status !== 0) throw this.#error(status, known, block, slot);
-    this.forget(block, slot, known);
-    if (this.slotRetired) this.retired++;
-    else this.mirror.giveBack(known & INDEX_MASK);
+    const known = typeof handle === 'number' && this.holds(handle) ? handle : this.#valid(handle);
+    const status = this.end(known);
+    if (status !== 0) throw this.#error(status, known);
   }
 
   /** Adds a reference. @throws HaftError as `get`, and `HAFT_E_OVERFLOW` at 4,194,303 references. */
   retain<H extends Handle | number | bigint>(handle: H): H {
-    const { block, slot, known } = this.#locate(handle);
-    const status = this.addReference(block, slot, known);
-    if (status !== 0) throw this.#error(status, known, block, slot);
+    const known = this.#valid(handle);
+    const status = this.addReference(known);
+    if (status !== 0) throw this.#error(status, known);
     return handle;
   }
 
   /** Gives a reference back; the last one ends the handle. @throws HaftError as `get`. */
   release(handle: Handle | number | bigint): void {
-    const { block, slot, known } = this.#locate(handle);
-    const status = this.dropReference(block, slot, known);
-    if (status !== 0) throw this.#error(status, known, block, slot);
+    const known = this.#valid(handle);
+    const status = this.dropReference(known);
+    if (status !== 0) throw this.#error(status, known);
   }
 
   /**
@@ -135,14 +119,12 @@ export abstract class Handles {
    */
   intern<T>(value: T, kind?: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
     const known = this.#interned.get(value);
-    if (known !== undefined && this.has(known)) {
-      const block = this.mirror.blockOf(known & INDEX_MASK)!;
-      const slot = known & SLOT_MASK;
-      if (kind !== undefined) this.#checkKind(block, slot, known, kind as Kind);
-      const status = this.addReference(block, slot, known);
+    if (known !== undefined && this.holds(known)) {
+      if (kind !== undefined) this.#checkKind(known, kind as Kind);
+      const status = this.addReference(known);
       if (status === 0) return known as Handle<T>;
       // P9: stale here means that native code has just released the last reference; the drain has not seen it yet.
-      if (statusName(status) !== 'HAFT_E_STALE') throw this.#error(status, known, block, slot);
+      if (statusName(status) !== 'HAFT_E_STALE') throw this.#error(status, known);
     }
     const handle = this.create(value, kind);
     this.#interned.set(value, handle);
@@ -167,7 +149,7 @@ export abstract class Handles {
    * the handle ends, the name finds nothing. Publishing again replaces.
    */
   publish(name: string, handle: Handle | number | bigint): void {
-    const { known } = this.#locate(handle);
+    const known = this.#valid(handle);
     this.publishName(name, known);
     this.#names.set(name, known as Handle);
   }
@@ -193,15 +175,9 @@ export abstract class Handles {
 
   // ---- The table ----
 
-  stats(): Stats {
-    const { live, created, slots } = this.mirror;
-    return { live, created, retired: this.retired, slots };
-  }
-
   /** Ends every handle and the table itself: whatever is asked of it later is `HAFT_E_CLOSED`. Idempotent. */
   close(): void {
     this.closed = true;
-    this.mirror.clear();
     this.#names.clear();
     this.#interned.clear();
   }
@@ -210,23 +186,14 @@ export abstract class Handles {
     this.close();
   }
 
-  /** Drops the object of a handle that has ended. */
-  protected forget(block: Block, slot: number, handle: number): void {
-    if (this.#interned.size > 0) {
-      const value = block.values[slot];
-      // P9: only if it still names this handle; the object may have been interned again.
-      if (this.#interned.get(value) === handle) this.#interned.delete(value);
-    }
-    this.mirror.drop(block, slot);
+  /** A handle has ended: drops what is known of its object. */
+  protected forgotten(handle: number, value: unknown): void {
+    // P9: only if the entry still names this handle; the object may have been interned again.
+    if (this.#interned.size > 0 && this.#interned.get(value) === handle) this.#interned.delete(value);
   }
 
   protected requireOpen(): void {
     if (this.closed) throw new HaftError('HAFT_E_CLOSED');
-  }
-
-  #makeRoom(): void {
-    this.requireOpen();
-    this.grow();
   }
 
   #checkedNumber(value: unknown, kind: Kind): number {
@@ -240,8 +207,8 @@ export abstract class Handles {
     return this.numberOf(kind);
   }
 
-  #checkKind(block: Block, slot: number, handle: number, kind: Kind): void {
-    const number = this.mirror.kindOf(block, slot);
+  #checkKind(handle: number, kind: Kind): void {
+    const number = this.kindNumberOf(handle);
     if (number === this.numberOf(kind)) return;
     const actual = this.kindOfNumber(number)?.name ?? 'none';
     throw new HaftError('HAFT_E_KIND', {
@@ -252,25 +219,22 @@ export abstract class Handles {
   }
 
   #getOther(value: unknown, kind?: Kind): unknown {
-    const { block, slot, known } = this.#locate(value);
-    if (kind !== undefined) this.#checkKind(block, slot, known, kind);
-    return block.values[slot];
+    const handle = this.#valid(value);
+    if (kind !== undefined) this.#checkKind(handle, kind);
+    return this.objectOf(handle);
   }
 
-  #locate(value: unknown): { block: Block; slot: number; known: number } {
+  /** The valid handle that a value is, or an error that says which misuse it was. */
+  #valid(value: unknown): number {
     const handle = normalize(value);
-    if (isInHandleRange(handle)) {
-      const block = this.mirror.blockOf(handle & INDEX_MASK);
-      const slot = handle & SLOT_MASK;
-      if (block !== undefined && block.handles[slot] === handle) return { block, slot, known: handle };
-    }
+    if (isInHandleRange(handle) && this.holds(handle)) return handle;
     if (this.closed) throw new HaftError('HAFT_E_CLOSED', { handle: value });
     if (!isInHandleRange(handle)) throw new HaftError('HAFT_E_FORGED', { handle: value });
     throw errorOfStatus(this.diagnose(handle), { handle });
   }
 
-  #error(status: number, handle: number, block: Block, slot: number): HaftError {
-    return errorOfStatus(status, { handle, kind: this.kindOfNumber(this.mirror.kindOf(block, slot))?.name });
+  #error(status: number, handle: number): HaftError {
+    return errorOfStatus(status, { handle, kind: this.kindOfNumber(this.kindNumberOf(handle))?.name });
   }
 }
 

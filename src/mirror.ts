@@ -1,4 +1,4 @@
-// The JavaScript side of a table: which handle each slot has now, and which object. Looking a handle up is one
+// The JavaScript side of the shared table: which handle each slot has now, and which object. Looking a handle up is one
 // comparison with what stands here, and touches no shared memory.
 import { BLOCK_BITS, BLOCK_SLOTS, KIND_SHIFT, STATE_LIVE, WORD_GENERATION_SHIFT, WORD_STATE_SHIFT } from './constants.js';
 import { BLOCK_COUNT, HANDLE_BASE, INDEX_COUNT, SLOT_MASK } from './handle.js';
@@ -7,17 +7,16 @@ const KIND_HIGH_SHIFT = 32 - KIND_SHIFT;
 const KIND_HIGH_BITS = (1 << WORD_STATE_SHIFT) - 1;
 const ONE_REFERENCE = 1;
 
+const STRIDE = 4; // 32-bit words a slot
+
 /** 1,024 neighbouring slots. */
 export class Block {
   /** The handle of a slot in use; NaN for a free one, which equals no input (P6). */
   readonly handles = new Float64Array(BLOCK_SLOTS).fill(Number.NaN);
   readonly values: unknown[] = Array.from({ length: BLOCK_SLOTS }, () => undefined);
 
-  /** @param words Word A of each slot, as two halves: the low one at `slot * stride`, the high one behind it. */
-  constructor(
-    readonly words: Int32Array,
-    readonly stride: number,
-  ) {}
+  /** @param words The slots' words: the low half of word A at `slot * STRIDE`, the high one behind it. */
+  constructor(readonly words: Int32Array) {}
 }
 
 export class Mirror {
@@ -47,7 +46,7 @@ export class Mirror {
     // In reverse, so that slots are first used in order.
     for (let slot = BLOCK_SLOTS - 1; slot >= 0; slot--) {
       // A block that an earlier realm had may contain retired slots.
-      const state = (block.words[slot * block.stride + 1]! >>> WORD_STATE_SHIFT) & 7;
+      const state = (block.words[slot * STRIDE + 1]! >>> WORD_STATE_SHIFT) & 7;
       if (state === 0) this.giveBack((number << BLOCK_BITS) + slot);
     }
     this.slots += BLOCK_SLOTS;
@@ -73,8 +72,8 @@ export class Mirror {
     const index = this.free[--this.freeCount]!;
     const block = this.blocks[((index >>> BLOCK_BITS) - this.base) & (BLOCK_COUNT - 1)]!;
     const slot = index & SLOT_MASK;
-    const { words, stride } = block;
-    const low = slot * stride;
+    const { words } = block;
+    const low = slot * STRIDE;
     const generation = words[low + 1]! >>> WORD_GENERATION_SHIFT;
     const handle = HANDLE_BASE + generation * INDEX_COUNT + index;
     block.values[slot] = value;
@@ -96,7 +95,7 @@ export class Mirror {
 
   /** The kind in word A of a slot in use. */
   kindOf(block: Block, slot: number): number {
-    const low = slot * block.stride;
+    const low = slot * STRIDE;
     return ((block.words[low + 1]! & KIND_HIGH_BITS) << KIND_HIGH_SHIFT) | (block.words[low]! >>> KIND_SHIFT);
   }
 

@@ -11,13 +11,12 @@ import {
 } from './constants.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import type { Handle } from './handle.js';
-import { SLOT_MASK } from './handle.js';
+import { INDEX_MASK, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
 import type { Kind, Op } from './kind.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 
-const STRIDE = 4;
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
@@ -60,6 +59,7 @@ export interface RegistryStats extends Stats {
 export class Registry extends Handles {
   /** `haft_realm` in C. */
   readonly id: number;
+  readonly #mirror: Mirror;
   readonly #native: NativeRealm;
   readonly #i32: Int32Array;
   readonly #f64: Float64Array;
@@ -69,6 +69,7 @@ export class Registry extends Handles {
   readonly #kinds: (Kind | undefined)[] = [];
   readonly #numbers = new Map<Kind, number>();
   #dropKoffi: (() => void) | undefined;
+  #retired = 0;
   #references = 0;
   #promises = 0;
 
@@ -79,7 +80,8 @@ export class Registry extends Handles {
       () => this.#mailboxes.direct(),
     );
     if (typeof native === 'number') throw errorOfStatus(native);
-    super(new Mirror(native.blockBase));
+    super();
+    this.#mirror = new Mirror(native.blockBase);
     this.#native = native;
     this.id = native.id;
     this.#i32 = new Int32Array(native.buffer);
@@ -145,7 +147,8 @@ export class Registry extends Handles {
   }
 
   override stats(): RegistryStats {
-    return { ...super.stats(), delivered: this.#mailboxes.delivered, gone: this.#mailboxes.gone };
+    const { live, created, slots } = this.#mirror;
+    return { live, created, retired: this.#retired, slots, delivered: this.#mailboxes.delivered, gone: this.#mailboxes.gone };
   }
 
   /**
@@ -158,19 +161,39 @@ export class Registry extends Handles {
     this.#native.close();
     // Not at once: this may be a handler that runs inside that very callback.
     if (this.#dropKoffi) setImmediate(this.#dropKoffi).unref();
+    this.#mirror.clear();
     super.close();
   }
 
   // ---- What the base class needs ----
 
-  protected grow(): void {
+  protected holds(handle: number): boolean {
+    const block = this.#mirror.blockOf(handle & INDEX_MASK);
+    return block !== undefined && block.handles[handle & SLOT_MASK] === handle;
+  }
+
+  protected objectOf(handle: number): unknown {
+    return this.#mirror.blockOf(handle & INDEX_MASK)!.values[handle & SLOT_MASK];
+  }
+
+  protected kindNumberOf(handle: number): number {
+    return this.#mirror.kindOf(this.#mirror.blockOf(handle & INDEX_MASK)!, handle & SLOT_MASK);
+  }
+
+  protected issue(value: unknown, kind: number): number {
+    if (this.#mirror.freeCount === 0) this.#grow();
+    return this.#mirror.publish(value, kind);
+  }
+
+  #grow(): void {
+    this.requireOpen();
     // P4: slots that were released but not yet freed come first.
     this.#mailboxes.reclaim();
-    while (this.mirror.freeCount === 0) {
+    while (this.#mirror.freeCount === 0) {
       const buffer = this.#native.takeBlock();
       const number = this.#i32[FLAG_WORD]!;
       if (buffer === undefined) throw new HaftError('HAFT_E_SLOTS');
-      this.mirror.addBlock(number, new Block(new Int32Array(buffer), STRIDE));
+      this.#mirror.addBlock(number, new Block(new Int32Array(buffer)));
     }
   }
 
@@ -190,20 +213,31 @@ export class Registry extends Handles {
     return this.#kinds[number];
   }
 
-  protected endSlot(_block: Block, _slot: number, handle: number): number {
+  protected end(handle: number): number {
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.remove();
-    this.slotRetired = this.#i32[FLAG_WORD] !== 0;
-    return this.#i32[STATUS_WORD]!;
+    const status = this.#i32[STATUS_WORD]!;
+    if (status === STATUSES.HAFT_OK.status) this.#drop(handle & INDEX_MASK, this.#i32[FLAG_WORD] !== 0);
+    return status;
   }
 
-  protected addReference(_block: Block, _slot: number, handle: number): number {
+  // The slot of a handle that has ended is free again, or retired.
+  #drop(index: number, retired: boolean): void {
+    const block = this.#mirror.blockOf(index)!;
+    const slot = index & SLOT_MASK;
+    this.forgotten(block.handles[slot]!, block.values[slot]);
+    this.#mirror.drop(block, slot);
+    if (retired) this.#retired++;
+    else this.#mirror.giveBack(index);
+  }
+
+  protected addReference(handle: number): number {
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.retain();
     return this.#i32[STATUS_WORD]!;
   }
 
-  protected dropReference(_block: Block, _slot: number, handle: number): number {
+  protected dropReference(handle: number): number {
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.release();
     return this.#i32[STATUS_WORD]!;
@@ -233,7 +267,7 @@ export class Registry extends Handles {
 
   #receiver(): Receiver {
     return {
-      mirror: this.mirror,
+      mirror: this.#mirror,
       opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
       reportError: (error, handle, op) => this.#report(error, handle, op),
       reportGone: (handle, op) => {
@@ -263,21 +297,16 @@ export class Registry extends Handles {
   }
 
   #freeReleased(): void {
-    const { mirror } = this;
-    do {
+    for (;;) {
       this.#native.freeReleased();
       const count = this.#i32[FLAG_WORD]!;
       if (count === 0) return;
       for (let i = 0; i < count; i++) {
         const freed = this.#i32[LIST_WORD + i]!;
-        const index = freed < 0 ? -1 - freed : freed;
-        const block = mirror.blockOf(index)!;
-        const slot = index & SLOT_MASK;
-        this.forget(block, slot, block.handles[slot]!);
-        if (freed < 0) this.retired++;
-        else mirror.giveBack(index);
+        if (freed < 0) this.#drop(-1 - freed, true);
+        else this.#drop(freed, false);
       }
-    } while (true);
+    }
   }
 
   #updateRef(): void {

@@ -34,9 +34,9 @@ async function drained(registry) {
 /** Runs the host over `table` and returns the report. */
 export async function runTable({ table, threads, repeat }, { logic, input }) {
   if (!existsSync(HOST)) throw new Problem('the host is not built: run `npm start`, or `npm run build`');
+  const { registry, runHost } = await openTable(table);
   const folder = mkdtempSync(join(tmpdir(), 'haft-stream-'));
   const file = join(folder, 'report.json');
-  const { registry, runHost } = await openTable(table);
   const progress = showProgress(registry);
   let interrupted = false;
   const close = () => {
