@@ -2,6 +2,7 @@
 #include "wait.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,11 +72,17 @@ bool begin_spin() {
   return false;
 }
 
-// The clock is looked at now and then, and for the first time when a quick answer would have come.
+// The first microseconds are for an answer that comes at once. After them the core belongs to whoever else can use it:
+// with more busy threads than cores, JavaScript may be among them. The clock is looked at now and then.
 bool keep_spinning(uint32_t round) {
-  if ((round & 15) != 15) return true;
+  constexpr uint32_t kQuick = 64;
+  if (round < kQuick) {
+    relax();
+    return true;
+  }
+  sched_yield();
   const int64_t now = now_nanoseconds();
-  if (round == 15) spin_started = now;
+  if (round == kQuick) spin_started = now;
   return now - spin_started < spin_budget;
 }
 

@@ -51,10 +51,7 @@ template <class Done>
 bool spin_until(Done done) {
   if (!begin_spin()) return done();
   bool success = false;
-  for (uint32_t round = 0; !success && keep_spinning(round); round++) {
-    relax();
-    success = done();
-  }
+  for (uint32_t round = 0; !success && keep_spinning(round); round++) success = done();
   end_spin(success);
   return success;
 }
