@@ -66,7 +66,12 @@ interface Addon {
   /** The realm, or a negative status. `drain` and `direct` must not throw. */
   open(drain: () => void, direct: () => void): NativeRealm | number;
   /** Why the host cannot run, or `undefined` when it does. */
-  runHost(path: string, realm: number, args: readonly string[], done: (exitCode: number) => void): string | undefined;
+  runHost(
+    path: string,
+    realm: number,
+    args: readonly string[],
+    done: (exitCode: number) => void,
+  ): string | undefined;
   closeAll(): void;
 }
 

@@ -64,10 +64,14 @@ async function loadLogic(path: string): Promise<Logic> {
     module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && isAbout(error, path);
-    throw new UserError(missing ? `there is no logic module ${path}` : `the logic ${path} does not load: ${describe(error)}`);
+    throw new UserError(
+      missing ? `there is no logic module ${path}` : `the logic ${path} does not load: ${describe(error)}`,
+    );
   }
   if (typeof module.default !== 'function') {
-    throw new UserError(`the logic ${path} has no default export that is a function (registry, args) => void`);
+    throw new UserError(
+      `the logic ${path} has no default export that is a function (registry, args) => void`,
+    );
   }
   return module.default as Logic;
 }

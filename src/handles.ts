@@ -1,7 +1,8 @@
 // What `HandleTable` and `Registry` have in common: everything a JavaScript caller does with a handle.
+
+import { errorOfStatus, HaftError, statusName } from './errors.js';
 import type { Handle } from './handle.js';
 import { isInHandleRange, normalize } from './handle.js';
-import { errorOfStatus, HaftError, statusName } from './errors.js';
 import { functionKind, type HandlerOf, Kind, type Signature, type Signatures } from './kind.js';
 
 /** Numbers about a table. Counts are since it was opened. */

@@ -15,7 +15,11 @@ import type { Registry } from './registry.js';
  * @throws HaftError `HAFT_E_NOT_FOUND` when there is no such file, `HAFT_E_ARGUMENT` when it does not load or exports no
  * `haft_host_main`, `HAFT_E_CLOSED`.
  */
-export async function runHost(path: string, registry: Registry, args: readonly string[] = []): Promise<number> {
+export async function runHost(
+  path: string,
+  registry: Registry,
+  args: readonly string[] = [],
+): Promise<number> {
   const file = resolve(path);
   if (!existsSync(file) || !statSync(file).isFile()) {
     throw new HaftError('HAFT_E_NOT_FOUND', { message: `there is no host library ${path}` });

@@ -4,7 +4,17 @@ import { HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 
 /** The types of arguments and results; the numbers are `haft_type` in haft.h. */
-export const TYPES = { void: 0, f64: 1, i32: 2, u32: 3, i64: 4, bool: 5, handle: 6, str: 7, bytes: 8 } as const;
+export const TYPES = {
+  void: 0,
+  f64: 1,
+  i32: 2,
+  u32: 3,
+  i64: 4,
+  bool: 5,
+  handle: 6,
+  str: 7,
+  bytes: 8,
+} as const;
 
 export type TypeName = keyof typeof TYPES;
 export type ArgumentType = Exclude<TypeName, 'void'>;
@@ -37,9 +47,10 @@ type Arguments<S extends Signature> = S extends { readonly args: readonly [...in
 type ResultName<S extends Signature> = S extends { readonly returns: infer R extends TypeName } ? R : 'void';
 
 /** What a handler of this signature may return, itself or in a promise. */
-type Result<S extends Signature> = ResultName<S> extends 'void'
-  ? unknown
-  : JavaScriptTypes[ResultName<S>] | PromiseLike<JavaScriptTypes[ResultName<S>]>;
+type Result<S extends Signature> =
+  ResultName<S> extends 'void'
+    ? unknown
+    : JavaScriptTypes[ResultName<S>] | PromiseLike<JavaScriptTypes[ResultName<S>]>;
 
 /** The function that serves calls of this signature. */
 export type HandlerOf<S extends Signature> = (...args: Arguments<S>) => Result<S>;
@@ -74,7 +85,10 @@ export class Op {
     this.args = (signature.args ?? []).map((type) => TYPES[type]);
     this.returns = TYPES[signature.returns ?? 'void'];
     const inlined = this.args.slice(0, INLINE_ARGS);
-    this.shape = inlined.reduce((shape, type, i) => shape | (type << (4 * i)), this.args.length << SHAPE_COUNT_SHIFT);
+    this.shape = inlined.reduce(
+      (shape, type, i) => shape | (type << (4 * i)),
+      this.args.length << SHAPE_COUNT_SHIFT,
+    );
   }
 
   get text(): string {
@@ -103,6 +117,8 @@ export class Kind<T = unknown, O extends Signatures = Signatures> {
   readonly ops: readonly Op[];
   /** Of names and types of all ops, in order: two sides that have the same can talk. */
   readonly fingerprint: bigint;
+  /** Its number in the process, once a registry has defined it. @internal */
+  number = 0;
   declare readonly target: T;
 
   constructor(

@@ -35,9 +35,9 @@ import {
   RING_SPACE_WANTED,
   RING_TAIL,
   RINGS,
-  SHARDS,
   SHAPE_COUNT_SHIFT,
   SHAPE_HEAP_BIT,
+  SHARDS,
   STATUSES,
 } from './constants.js';
 import { INDEX_MASK, SLOT_MASK } from './handle.js';
@@ -101,6 +101,7 @@ export class Mailboxes {
   #deadline = 0;
   #calls = 0;
   #thenable = false;
+  #woke = false;
   #linger = 0;
   #lastShard = 0;
   #endedAt = 0;
@@ -138,6 +139,7 @@ export class Mailboxes {
     this.#clockAt = this.#left - 1;
     this.#calls = 0;
     this.#thenable = false;
+    this.#woke = false;
     // Coming back late from our own ring means that the event loop has other work, and no time for lingering.
     const busy = this.#rangAt !== 0 && now - this.#rangAt > OTHER_WORK;
     this.#rangAt = 0;
@@ -153,7 +155,7 @@ export class Mailboxes {
       }
       if (Atomics.load(this.#i32, DIRTY_WORD) !== 0) continue;
       this.#flushWakes();
-      if (this.#calls > 0 && this.#linger >= LINGER_LEAST && !this.#thenable) {
+      if (this.#calls > 0 && this.#linger >= LINGER_LEAST && !this.#thenable && !this.#woke) {
         const more = this.#lingerForCalls();
         if (this.#closed) return;
         if (more) continue;
@@ -395,6 +397,7 @@ export class Mailboxes {
       return;
     }
     if (Atomics.load(this.#i32, word + (REPLY_SLEEPER >> 2)) === 0) return;
+    this.#woke = true;
     if (this.#wakes === WAKE_MOST) this.#flushWakes();
     this.#i32[WAKE_WORD + this.#wakes++] = (reply & NUMBER_MASK) - 1;
   }
@@ -497,7 +500,8 @@ export class Mailboxes {
   }
 
   // Stays for the next call of a burst, for as long as it has lately been worth it; true if there may be other work.
-  // Never after a handler that returned a promise: microtasks do not run inside a drain (P14). The shard of the last
+  // Never after a handler that returned a promise: microtasks do not run inside a drain (P14). Nor after a caller that
+  // slept: it needs longer to come back than we would stay, and maybe our core. The shard of the last
   // call is watched at its next cell and served from here. Its bit stays set meanwhile, so that its producers find it
   // set and leave the mask's line alone; the bit is cleared by the look at the mask that follows, as P10 has it.
   #lingerForCalls(): boolean {
@@ -568,5 +572,7 @@ function invoke(target: unknown, op: Op, args: unknown): unknown {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
 }

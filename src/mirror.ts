@@ -1,12 +1,17 @@
 // The JavaScript side of the shared table: which handle each slot has now, and which object. Looking a handle up is one
 // comparison with what stands here, and touches no shared memory.
-import { BLOCK_BITS, BLOCK_SLOTS, KIND_SHIFT, STATE_LIVE, WORD_GENERATION_SHIFT, WORD_STATE_SHIFT } from './constants.js';
+import {
+  BLOCK_BITS,
+  BLOCK_SLOTS,
+  KIND_SHIFT,
+  STATE_LIVE,
+  WORD_GENERATION_SHIFT,
+  WORD_STATE_SHIFT,
+} from './constants.js';
 import { BLOCK_COUNT, HANDLE_BASE, INDEX_COUNT, SLOT_MASK } from './handle.js';
 
 const KIND_HIGH_SHIFT = 32 - KIND_SHIFT;
-const KIND_HIGH_BITS = (1 << WORD_STATE_SHIFT) - 1;
 const ONE_REFERENCE = 1;
-
 const STRIDE = 4; // 32-bit words a slot
 
 /** 1,024 neighbouring slots. */
@@ -14,6 +19,8 @@ export class Block {
   /** The handle of a slot in use; NaN for a free one, which equals no input (P6). */
   readonly handles = new Float64Array(BLOCK_SLOTS).fill(Number.NaN);
   readonly values: unknown[] = Array.from({ length: BLOCK_SLOTS }, () => undefined);
+  /** The kind of each object. It stands in word A too, whose line belongs to whoever retained or released last. */
+  readonly kinds = new Uint16Array(BLOCK_SLOTS);
 
   /** @param words The slots' words: the low half of word A at `slot * STRIDE`, the high one behind it. */
   constructor(readonly words: Int32Array) {}
@@ -78,8 +85,10 @@ export class Mirror {
     const handle = HANDLE_BASE + generation * INDEX_COUNT + index;
     block.values[slot] = value;
     block.handles[slot] = handle;
+    block.kinds[slot] = kind;
     words[low] = (kind << KIND_SHIFT) | ONE_REFERENCE;
-    const high = (generation << WORD_GENERATION_SHIFT) | (STATE_LIVE << WORD_STATE_SHIFT) | (kind >>> KIND_HIGH_SHIFT);
+    const high =
+      (generation << WORD_GENERATION_SHIFT) | (STATE_LIVE << WORD_STATE_SHIFT) | (kind >>> KIND_HIGH_SHIFT);
     Atomics.store(words, low + 1, high);
     this.live++;
     this.created++;
@@ -93,20 +102,6 @@ export class Mirror {
     this.live--;
   }
 
-  /** The kind in word A of a slot in use. */
-  kindOf(block: Block, slot: number): number {
-    const low = slot * STRIDE;
-    return ((block.words[low + 1]! & KIND_HIGH_BITS) << KIND_HIGH_SHIFT) | (block.words[low]! >>> KIND_SHIFT);
-  }
-
-  /** Every handle in use, block by block. */
-  *handles(): Generator<number> {
-    for (const block of this.blocks) {
-      if (!block) continue;
-      for (const handle of block.handles) if (!Number.isNaN(handle)) yield handle;
-    }
-  }
-
   clear(): void {
     this.blocks.length = 0;
     this.free = new Int32Array(0);
@@ -115,4 +110,3 @@ export class Mirror {
     this.slots = 0;
   }
 }
-

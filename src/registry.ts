@@ -67,7 +67,6 @@ export class Registry extends Handles {
   readonly #events = new EventEmitter();
   /** By the kind's number in the process. */
   readonly #kinds: (Kind | undefined)[] = [];
-  readonly #numbers = new Map<Kind, number>();
   #dropKoffi: (() => void) | undefined;
   #retired = 0;
   #references = 0;
@@ -148,7 +147,14 @@ export class Registry extends Handles {
 
   override stats(): RegistryStats {
     const { live, created, slots } = this.#mirror;
-    return { live, created, retired: this.#retired, slots, delivered: this.#mailboxes.delivered, gone: this.#mailboxes.gone };
+    return {
+      live,
+      created,
+      retired: this.#retired,
+      slots,
+      delivered: this.#mailboxes.delivered,
+      gone: this.#mailboxes.gone,
+    };
   }
 
   /**
@@ -177,7 +183,7 @@ export class Registry extends Handles {
   }
 
   protected kindNumberOf(handle: number): number {
-    return this.#mirror.kindOf(this.#mirror.blockOf(handle & INDEX_MASK)!, handle & SLOT_MASK);
+    return this.#mirror.blockOf(handle & INDEX_MASK)!.kinds[handle & SLOT_MASK]!;
   }
 
   protected issue(value: unknown, kind: number): number {
@@ -198,14 +204,20 @@ export class Registry extends Handles {
   }
 
   protected numberOf(kind: Kind): number {
-    const known = this.#numbers.get(kind);
-    if (known !== undefined) return known;
+    const { number } = kind;
+    return this.#kinds[number] === kind ? number : this.#define(kind);
+  }
+
+  #define(kind: Kind): number {
     const ops = kind.ops.map(({ name }) => `${name}\0`).join('');
     const number = addon().defineKind(kind.name, kind.fingerprint, ops);
     if (number < 0) throw errorOfStatus(number, { kind: kind.name });
-    this.#numbers.set(kind, number);
     while (this.#kinds.length <= number) this.#kinds.push(undefined); // no holes: a sparse array is a hash table
-    this.#kinds[number] ??= kind;
+    // Two kinds that are alike in name and signatures are one: the first one's ops serve both.
+    if (this.#kinds[number] === undefined) {
+      this.#kinds[number] = kind;
+      kind.number = number;
+    }
     return number;
   }
 
@@ -315,4 +327,3 @@ export class Registry extends Handles {
     else this.#native.unref();
   }
 }
-

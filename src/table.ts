@@ -132,7 +132,8 @@ export class HandleTable extends Handles {
     let number = this.#numbers.get(kind);
     if (number === undefined) {
       number = this.#kinds.length;
-      if (number >= KINDS) throw new HaftError('HAFT_E_SLOTS', { message: `a table knows at most ${KINDS - 1} kinds` });
+      if (number >= KINDS)
+        throw new HaftError('HAFT_E_SLOTS', { message: `a table knows at most ${KINDS - 1} kinds` });
       this.#kinds.push(kind);
       this.#numbers.set(kind, number);
     }
@@ -147,7 +148,8 @@ export class HandleTable extends Handles {
   protected diagnose(handle: number): number {
     const place = this.#placeOf(handle);
     const generation = generationOf(handle);
-    if (place >= this.#values.length || generation > this.#generationMask) return STATUSES.HAFT_E_FORGED.status;
+    if (place >= this.#values.length || generation > this.#generationMask)
+      return STATUSES.HAFT_E_FORGED.status;
     const first = this.#firstGeneration(handle & INDEX_MASK);
     const inUse = this.#handles[place]!;
     const next = Number.isNaN(inUse) ? (this.#values[place] as number) : generationOf(inUse) + 1;

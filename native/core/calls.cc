@@ -92,6 +92,16 @@ bool waiting(uint32_t word, uint32_t sequence) {
   return word == pending_word(sequence) || word == reply_word(sequence, kStarted);
 }
 
+// One who waits for a reply of a realm, spinning or asleep.
+struct Waiter {
+  explicit Waiter(uint32_t realm) : count(waiting_callers[realm].count) {
+    alone = count.fetch_add(1, std::memory_order_relaxed) == 0;
+  }
+  ~Waiter() { count.fetch_sub(1, std::memory_order_relaxed); }
+  std::atomic<uint32_t> &count;
+  bool alone;
+};
+
 // Waits for the reply and copies it out.
 haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haft_value *result) {
   Realm &r = arena()->realms[t.realm];
@@ -99,8 +109,9 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
   const uint32_t sequence = token_sequence(token);
   const uint64_t open = open_life(t.realm_id);
   bool slept = false;
+  const Waiter waiter(t.realm);
   if (deadline.may_wait()) {
-    spin_until([&] {
+    spin_until(waiter.alone, [&] {
       return !waiting(reply.state.load(std::memory_order_acquire), sequence) ||
              r.life.load(std::memory_order_relaxed) != open;
     });

@@ -6,7 +6,8 @@
 namespace haft {
 
 Local locals[kRealms];
-InFlightCount in_flight[kRealms][kShards];
+Counter waiting_callers[kRealms];
+Counter in_flight[kRealms][kShards];
 std::atomic<bool> forked{false};
 
 void process_prepare() {

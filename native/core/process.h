@@ -6,6 +6,10 @@
 
 namespace haft {
 
+struct alignas(64) Counter {
+  std::atomic<uint32_t> count;
+};
+
 struct Local {  // a realm, as this process knows it
   std::atomic<uintptr_t> thread;  // the token of the realm's own thread
   void (*ring)(void *edge);       // wakes the realm's event loop; any thread, never blocks
@@ -13,12 +17,9 @@ struct Local {  // a realm, as this process knows it
   void *edge;
 };
 
-struct alignas(64) InFlightCount {
-  std::atomic<uint32_t> count;
-};
-
 extern Local locals[kRealms];
-extern InFlightCount in_flight[kRealms][kShards];  // striped by shard: one counter would be a hot line (P21)
+extern Counter waiting_callers[kRealms];  // native threads that wait for a reply of the realm
+extern Counter in_flight[kRealms][kShards];  // striped by shard: one counter would be a hot line (P21)
 extern std::atomic<bool> forked;                   // this is a forked child; tested first (P26)
 
 void process_prepare();  // installs the fork handler; once, before the first realm opens

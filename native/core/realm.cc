@@ -21,7 +21,7 @@ uint64_t life_of(uint64_t id, RealmState state) { return id << 8 | state; }
 uint32_t state_of(uint64_t life) { return (uint32_t)(life & 0xff); }
 
 bool nothing_in_flight(uint32_t number) {
-  for (InFlightCount &c : in_flight[number]) {
+  for (Counter &c : in_flight[number]) {
     if (c.count.load(std::memory_order_seq_cst) != 0) return false;  // P21
   }
   for (const Ring &ring : arena()->realms[number].rings) {

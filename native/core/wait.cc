@@ -2,7 +2,6 @@
 #include "wait.h"
 
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,10 +14,13 @@ namespace {
 
 constexpr int64_t kSpinMost = 50 * 1000;  // nanoseconds: a sleep and a wake-up cost about as much
 constexpr int64_t kSpinLeast = 500;
+constexpr uint32_t kRetryEvery = 64;
+constexpr uint32_t kQuickRounds = 128;  // one or two microseconds, without a look at the clock
 
 std::atomic<int> spinning{0};
 thread_local int64_t spin_budget = 20 * 1000;
 thread_local int64_t spin_started;
+thread_local uint32_t vain_spins;
 
 int most_spinners() {
   static const int most = [] {
@@ -72,23 +74,27 @@ bool begin_spin() {
   return false;
 }
 
-// The first microseconds are for an answer that comes at once. After them the core belongs to whoever else can use it:
-// with more busy threads than cores, JavaScript may be among them. The clock is looked at now and then.
-bool keep_spinning(uint32_t round) {
-  constexpr uint32_t kQuick = 64;
-  if (round < kQuick) {
-    relax();
-    return true;
-  }
-  sched_yield();
+// The clock is looked at now and then, and for the first time when a quick answer would have come.
+bool keep_spinning(uint32_t round, bool alone) {
+  relax();
+  if (round < kQuickRounds) return true;
+  if (!alone) return false;
+  if ((round & 15) != 0) return true;
   const int64_t now = now_nanoseconds();
-  if (round == kQuick) spin_started = now;
+  if (round == kQuickRounds) spin_started = now;
   return now - spin_started < spin_budget;
 }
 
-void end_spin(bool success) {
-  spinning.fetch_sub(1, std::memory_order_relaxed);
-  spin_budget = success ? spin_budget * 2 : spin_budget / 2;
+void end_spin() { spinning.fetch_sub(1, std::memory_order_relaxed); }
+
+void end_spin(bool worth_it) {
+  end_spin();
+  // Now and then a long one, or a thread that once learned to sleep would never find out that times have changed.
+  if (!worth_it && ++vain_spins % kRetryEvery == 0) {
+    spin_budget = kSpinMost;
+    return;
+  }
+  spin_budget = worth_it ? spin_budget * 2 : spin_budget / 2;
   if (spin_budget > kSpinMost) spin_budget = kSpinMost;
   if (spin_budget < kSpinLeast) spin_budget = kSpinLeast;
 }

@@ -42,17 +42,22 @@ inline void relax() {
 // Spinning takes a core from somebody, so at most all cores but one spin at a time, and a thread whose spins were in
 // vain spins less.
 bool begin_spin();
-bool keep_spinning(uint32_t round);
-void end_spin(bool success);
+bool keep_spinning(uint32_t round, bool alone);
+void end_spin();                   // leaves the budget as it is
+void end_spin(bool worth_it);      // and learns from it
 
-// Spins until `done()`, for about as long as it has lately been worth it; true if it became true. The first looks come
-// late on purpose: each takes the line from whoever is about to write it.
+// Spins until `done()`; true if it became true. One who waits `alone` spins for about as long as it has lately been
+// worth it, since a sleep and a wake-up cost more than most answers take. Where several wait, JavaScript is busy and
+// needs the core: then only for as long as a quick answer takes.
 template <class Done>
-bool spin_until(Done done) {
+bool spin_until(bool alone, Done done) {
   if (!begin_spin()) return done();
   bool success = false;
-  for (uint32_t round = 0; !success && keep_spinning(round); round++) success = done();
-  end_spin(success);
+  for (uint32_t round = 0; !success && keep_spinning(round, alone); round++) success = done();
+  if (alone)
+    end_spin(success);
+  else
+    end_spin();
   return success;
 }
 
