@@ -199,23 +199,23 @@ describe('Registry with few generations and four blocks', () => {
       assert.equal(all.size, SLOTS * 4);
     `));
 
-  it('P23: unused slots of a closed registry keep their generation: opening and closing costs nothing', () =>
+  it('P23: only slots in use advance at the end of a registry: opening and closing often uses up no others', () =>
     small(`
       for (let i = 0; i < 300; i++) {
         const registry = new Registry();
-        const handle = registry.create(i);
-        registry.delete(registry.create(i));
-        registry.delete(handle);
+        registry.create(i);
         registry.close();
-        if (i >= 3) continue;
       }
       const registry = new Registry();
       let created = 0;
       try {
-        for (;;) { registry.create(0); created++; }
+        for (;;) {
+          registry.create(0);
+          created++;
+        }
       } catch (error) {
         assert.equal(error.code, 'HAFT_E_SLOTS');
       }
-      assert(created > SLOTS - 3 * 300, String(created));
+      assert(created >= SLOTS - 300 && created < SLOTS, String(created));
     `));
 });

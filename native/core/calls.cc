@@ -43,7 +43,7 @@ haft_status try_send_long(const Target &t, haft_op op, Plan &plan, uint32_t repl
 haft_status try_send(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
   if (plan.cells > kMessageCells) return try_send_long(t, op, plan, reply);
   const Claim claimed = claim(arena()->realms[t.realm].rings[t.shard], plan.cells);
-  if (!claimed.cell) return HAFT_E_FULL;
+  if (!claimed.cell) return still_open(t) ? HAFT_E_FULL : HAFT_E_CLOSED;  // nobody makes room in a closed realm
   // P21: a claim that is not yet published is what counts us in; a realm that closes waits for it. So first the claim,
   // then the look at the realm, both sequentially consistent.
   if (!still_open(t)) return withdraw(claimed, plan.cells);

@@ -487,8 +487,6 @@ constexpr uint64_t fnv(uint64_t hash, std::string_view text) {
 /* "fn(f64,str):bool", made by the compiler and ended by a NUL. */
 template <class R, class... Args>
 struct signature {
-  static_assert(sizeof...(Args) <= HAFT_ARGS_MAX, "haft: a signature has at most 16 arguments");
-
   static constexpr std::string_view prefix = "fn(";
   static constexpr size_t commas = sizeof...(Args) > 1 ? sizeof...(Args) - 1 : 0;
   static constexpr size_t length =
@@ -566,6 +564,8 @@ class op;
 
 template <class R, class... Args>
 class op<R(Args...)> {
+  static_assert(sizeof...(Args) <= HAFT_ARGS_MAX, "haft: a signature has at most 16 arguments");
+
  public:
   explicit constexpr op(std::string_view name) : name_(name) {}
   constexpr uint64_t hash(uint64_t before) const {
@@ -600,6 +600,8 @@ class fn {
 
 template <class R, class... Args>
 class fn<R(Args...)> {
+  static_assert(sizeof...(Args) <= HAFT_ARGS_MAX, "haft: a signature has at most 16 arguments");
+
  public:
   using result_type = result<detail::out_of<R>>;
   static constexpr std::string_view kind_name = detail::signature<R, Args...>::kind_name;
@@ -667,7 +669,8 @@ class fn<R(Args...)> {
 ** before the first call, look the kind up with its `fingerprint`. */
 template <class Signature>
 class method {
-  static_assert(detail::never<Signature>, "haft: method takes the type of a function, as in haft::method<double(double)>");
+  static_assert(detail::never<Signature>,
+                "haft: method takes the type of a function, as in haft::method<double(double)>");
 };
 
 template <class R, class... Args>
@@ -680,7 +683,8 @@ class method<R(Args...)> {
   /* Names no method: every call is HAFT_E_OP. */
   method() noexcept = default;
 
-  /* Looks the op up. `status` says whether there is one: HAFT_E_NOT_FOUND without the kind, HAFT_E_OP without the op. */
+  /* Looks the op up. `status` says whether there is one: HAFT_E_NOT_FOUND without the kind, HAFT_E_OP without the
+  ** op. */
   method(haft_kind kind, const char *name) : status_(haft_op_find(kind, name, &op_)) {}
   method(const char *kind_name, const char *name) {
     haft_kind kind = 0;

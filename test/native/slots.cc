@@ -356,7 +356,7 @@ void forged_and_stale() {
   }
   CHECK(same < 8);
   // Out of range altogether.
-  for (haft_handle value : {(uint64_t)0, ~0ull, (uint64_t)1, (uint64_t)INT32_MAX, (uint64_t)(int64_t)INT32_MIN,
+  for (const haft_handle value : std::initializer_list<haft_handle>{0, ~(uint64_t)0, (uint64_t)1, (uint64_t)INT32_MAX, (uint64_t)(int64_t)INT32_MIN,
                             handle & 0xffffffff, handle | 1ull << 53, handle | 1ull << 63, handle - kHandleBase,
                             (uint64_t)(uintptr_t)&c})
     CHECK_STATUS(check(value), HAFT_E_FORGED);
@@ -408,9 +408,9 @@ void other_realm_and_closed() {
 }  // namespace
 
 int main() {
+  forged_and_stale();  // first: its block must be a fresh one
   delete_meets_zombie();
   claimed_before_release();
-  forged_and_stale();
   references_overflow();
   other_realm_and_closed();
   last_release_once();

@@ -159,6 +159,7 @@ inline uint32_t shard_of(haft_handle handle) { return (uint32_t)handle & (kShard
 // Defines a kind with `ops` ops, named op0, op1, ...
 inline haft_kind define_kind(const std::string &name, int ops = 4) {
   std::string text;
+  CHECK(arena_open());
   for (int i = 0; i < ops; i++) text += "op" + std::to_string(i) + std::string(1, '\0');
   haft_kind kind = 0;
   CHECK_STATUS(kind_define(name.data(), name.size(), 0x1234, text.data(), text.size(), &kind), HAFT_OK);
@@ -267,6 +268,7 @@ class Consumer {
   int budget = 4096;      // messages a drain
   int linger_looks = 0;   // 0: does not linger for calls
   bool chaos = true;      // gives the core away in the middle of steps
+  bool wakes_producers = true;
   uint32_t head_every = 16;
   uint64_t created = 0, freed = 0, retired = 0, discarded = 0, rings_own = 0;
   std::atomic<uint64_t> delivered{0}, gone{0};
@@ -277,6 +279,8 @@ class Consumer {
     CHECK_STATUS(realm_open(ring, direct, this, &id), HAFT_OK);
     number = realm_number(id);
     realm = &arena()->realms[number];
+    // Positions go on from where an earlier realm left them.
+    for (uint32_t shard = 0; shard < kShards; shard++) heads_[shard] = realm->rings[shard].head.load();
     realm->armed.store(1, std::memory_order_seq_cst);
   }
   ~Consumer() {
@@ -285,7 +289,7 @@ class Consumer {
   Consumer(const Consumer &) = delete;
   Consumer &operator=(const Consumer &) = delete;
 
-  bool close(int64_t wait_ms = 60'000) {
+  bool close(int64_t wait_ms = 20'000) {
     closed_ = true;
     return realm_close(id, wait_ms);
   }
@@ -562,7 +566,7 @@ class Consumer {
       }
     }
     if (unpublished > 0) ring.head.store(heads_[shard], std::memory_order_seq_cst);
-    if (ring.space_wanted.load(std::memory_order_seq_cst) != 0) realm_wake_producers(number, shard);
+    if (ring.space_wanted.load(std::memory_order_seq_cst) != 0 && wakes_producers) realm_wake_producers(number, shard);
     return done;
   }
 
