@@ -51,6 +51,11 @@ Napi::Value api(Napi::Env env) {
   return Napi::Value(env, external);
 }
 
+// The same as an integer, for what takes pointers so.
+Napi::Value api_address(const Napi::CallbackInfo &info) {
+  return Napi::BigInt::New(info.Env(), (uint64_t)(uintptr_t)api_table());
+}
+
 // (name, fingerprint, names of the ops each ended by NUL): the kind's number, or a negative status.
 Napi::Value define_kind(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
@@ -72,6 +77,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", layout(env));
   exports.Set("statuses", statuses(env));
   exports.Set("api", api(env));
+  exports.Set("apiAddress", Napi::Function::New(env, api_address, "apiAddress"));
   exports.Set("defineKind", Napi::Function::New(env, define_kind, "defineKind"));
   exports.Set("open", Napi::Function::New(env, edge_open, "open"));
   exports.Set("runHost", Napi::Function::New(env, host_run, "runHost"));

@@ -56,6 +56,17 @@ void ring(void *data) {
   napi_call_threadsafe_function(static_cast<Edge *>(data)->doorbell, nullptr, napi_tsfn_nonblocking);
 }
 
+void refuse_stack(Reply &reply) {
+  static const char kText[] =
+      "HAFT_E_UNSUPPORTED\0C that is called through koffi runs on a stack of koffi's own: call "
+      "registry.useKoffi(koffi) first\0";
+  static_assert(sizeof kText <= kReplyInlineBytes, "the text fits");
+  memcpy(reply.text, kText, sizeof kText);
+  reply.length = sizeof kText;
+  reply.in_heap = 0;
+  reply.status = HAFT_E_UNSUPPORTED;
+}
+
 // C on the realm's own thread calls JavaScript: the message stands in Realm::direct, the answer in direct_reply.
 void run_direct(void *data) {
   Edge *edge = static_cast<Edge *>(data);
@@ -63,7 +74,7 @@ void run_direct(void *data) {
     if (edge->direct_from_koffi)
       edge->direct_from_koffi();
     else
-      edge->realm->direct_reply.status = HAFT_E_UNSUPPORTED;
+      refuse_stack(edge->realm->direct_reply);
     return;
   }
   napi_env env = edge->env;

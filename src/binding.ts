@@ -61,6 +61,8 @@ export interface NativeRealm {
 interface Addon {
   readonly layout: Readonly<Record<string, number>>;
   readonly api: NativeApi;
+  /** The same as an integer. */
+  apiAddress(): bigint;
   /** The kind's number, or a negative status. */
   defineKind(name: string, fingerprint: bigint, ops: string): number;
   /** The realm, or a negative status. `drain` and `direct` must not throw. */

@@ -1,5 +1,5 @@
 // Kinds: what sort of object a handle names, and which of its methods native code may call, with which types.
-import { INLINE_ARGS, SHAPE_COUNT_SHIFT } from './constants.js';
+import { ARGS_MAX, INLINE_ARGS, KIND_NAME_BYTES, SHAPE_COUNT_SHIFT } from './constants.js';
 import { HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 
@@ -96,9 +96,6 @@ export class Op {
   }
 }
 
-const ARGUMENTS_MOST = 16;
-const NAME_BYTES_MOST = 96;
-
 function signatureText({ args = [], returns = 'void' }: Signature): string {
   return `(${args.join(',')}):${returns}`;
 }
@@ -143,12 +140,12 @@ function checkDefinition(name: string, signatures: Signatures): void {
     throw new HaftError('HAFT_E_ARGUMENT', { kind: name, message });
   };
   const bytes = new TextEncoder().encode(name).length;
-  if (bytes === 0 || bytes > NAME_BYTES_MOST || name.includes('\0')) {
-    refuse(`a kind's name has 1 to ${NAME_BYTES_MOST} bytes and no NUL`);
+  if (bytes === 0 || bytes > KIND_NAME_BYTES || name.includes('\0')) {
+    refuse(`a kind's name has 1 to ${KIND_NAME_BYTES} bytes and no NUL`);
   }
   for (const [op, { args = [], returns = 'void' }] of Object.entries(signatures)) {
     if (op === '' || op.includes('\0')) refuse("an op's name is not empty and has no NUL");
-    if (args.length > ARGUMENTS_MOST) refuse(`${op} has more than ${ARGUMENTS_MOST} arguments`);
+    if (args.length > ARGS_MAX) refuse(`${op} has more than ${ARGS_MAX} arguments`);
     for (const type of [...args, returns]) {
       if (!Object.hasOwn(TYPES, type)) refuse(`${op} has an unknown type: ${String(type)}`);
     }

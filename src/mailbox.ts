@@ -116,7 +116,10 @@ export class Mailboxes {
     this.#native = native;
     this.#receiver = receiver;
     this.#mirror = receiver.mirror;
-    this.#wire = new Wire(native);
+    this.#wire = new Wire(native, (handle) => {
+      const block = this.#mirror.blockOf(handle & INDEX_MASK);
+      return block !== undefined && block.handles[handle & SLOT_MASK] === handle;
+    });
     this.#i32 = this.#wire.i32;
     this.#f64 = this.#wire.f64;
     // Positions go on from where an earlier realm left them.

@@ -7,6 +7,8 @@ import {
   EXCHANGE_HANDLE,
   EXCHANGE_LIST,
   EXCHANGE_STATUS,
+  NAME_BYTES,
+  NAMES,
   STATUSES,
 } from './constants.js';
 import { errorOfStatus, HaftError } from './errors.js';
@@ -25,8 +27,8 @@ const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
 /** What `useKoffi` needs of the package koffi. */
 export interface Koffi<T> {
   proto(definition: string): T;
-  pointer(type: T): T;
-  register(callback: () => void, type: T): bigint;
+  pointer(type: NoInfer<T>): T;
+  register(callback: () => void, type: NoInfer<T>): bigint;
   unregister(callback: bigint): void;
 }
 
@@ -67,6 +69,7 @@ export class Registry extends Handles {
   readonly #events = new EventEmitter();
   /** By the kind's number in the process. */
   readonly #kinds: (Kind | undefined)[] = [];
+  readonly #alike = new Map<Kind, number>();
   #dropKoffi: (() => void) | undefined;
   #retired = 0;
   #references = 0;
@@ -91,6 +94,11 @@ export class Registry extends Handles {
   /** `const haft_api *` as a tagged external, for a set-up function of an addon of yours. */
   get api(): NativeApi {
     return addon().api;
+  }
+
+  /** `const haft_api *` as an integer, which koffi takes where C wants a pointer. */
+  get apiAddress(): bigint {
+    return addon().apiAddress();
   }
 
   on<E extends keyof RegistryEvents>(event: E, listener: (...args: RegistryEvents[E]) => void): this {
@@ -205,7 +213,7 @@ export class Registry extends Handles {
 
   protected numberOf(kind: Kind): number {
     const { number } = kind;
-    return this.#kinds[number] === kind ? number : this.#define(kind);
+    return this.#kinds[number] === kind ? number : (this.#alike.get(kind) ?? this.#define(kind));
   }
 
   #define(kind: Kind): number {
@@ -217,6 +225,8 @@ export class Registry extends Handles {
     if (this.#kinds[number] === undefined) {
       this.#kinds[number] = kind;
       kind.number = number;
+    } else {
+      this.#alike.set(kind, number);
     }
     return number;
   }
@@ -267,10 +277,10 @@ export class Registry extends Handles {
     this.#native.publish(name);
     const status = this.#i32[STATUS_WORD]!;
     if (status === STATUSES.HAFT_E_ARGUMENT.status) {
-      throw new HaftError('HAFT_E_ARGUMENT', { handle, message: 'a name has 1 to 112 bytes' });
+      throw new HaftError('HAFT_E_ARGUMENT', { handle, message: `a name has 1 to ${NAME_BYTES} bytes` });
     }
     if (status === STATUSES.HAFT_E_SLOTS.status) {
-      throw new HaftError('HAFT_E_SLOTS', { handle, message: 'a realm has at most 1,024 names' });
+      throw new HaftError('HAFT_E_SLOTS', { handle, message: `a realm has at most ${NAMES} names` });
     }
     if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle });
   }

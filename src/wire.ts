@@ -22,8 +22,8 @@ import {
   SHAPE_HEAP_BIT,
   STATUSES,
 } from './constants.js';
-import { HaftError } from './errors.js';
-import { isInHandleRange, normalize } from './handle.js';
+import { type ErrorCode, HaftError } from './errors.js';
+import { formatHandle, NULL_HANDLE, normalize } from './handle.js';
 import { type Op, TYPES, type TypeName } from './kind.js';
 
 /** `types | count << 20` of a shape. */
@@ -51,7 +51,15 @@ export function cellsOf(shape: number): number {
 }
 
 /** A value that cannot travel: its status reaches C as it is, where what a handler throws is `HAFT_E_EXCEPTION`. */
-class WireError extends HaftError {}
+class WireError extends HaftError {
+  constructor(
+    code: ErrorCode,
+    readonly detail: string,
+    kind?: string,
+  ) {
+    super(code, { kind, message: detail });
+  }
+}
 
 /** The realm's memory as typed arrays, and the values in it. Offsets are in bytes from the realm's start. */
 export class Wire {
@@ -61,7 +69,11 @@ export class Wire {
   readonly #i64: BigInt64Array;
   readonly #text: BufferWithSlices;
 
-  constructor(readonly native: NativeRealm) {
+  /** @param holds Whether a number is a valid handle of the realm. */
+  constructor(
+    readonly native: NativeRealm,
+    readonly holds: (handle: number) => boolean,
+  ) {
     this.i32 = new Int32Array(native.buffer);
     this.f64 = new Float64Array(native.buffer);
     this.u8 = new Uint8Array(native.buffer);
@@ -85,14 +97,14 @@ export class Wire {
     try {
       if (count !== op.args.length) {
         const message = `${op.text} takes ${op.args.length} arguments, not ${count}`;
-        throw new WireError('HAFT_E_ARGUMENT', { kind: op.kindName, message });
+        throw new WireError('HAFT_E_ARGUMENT', message, op.kindName);
       }
       return op.args.map((declared, i) => {
         const type = this.#typeOf(shape, i, count, tail);
         const value = this.#readArg(cell, i, type, tail);
         if (type === declared || fits(declared, value)) return value;
         const message = `argument ${i + 1} of ${op.text} is ${TYPE_NAMES[type]}, not ${TYPE_NAMES[declared]}`;
-        throw new WireError('HAFT_E_ARGUMENT', { kind: op.kindName, message });
+        throw new WireError('HAFT_E_ARGUMENT', message, op.kindName);
       });
     } finally {
       if (tail.chunk !== 0) this.native.giveChunk(tail.chunk);
@@ -148,7 +160,7 @@ export class Wire {
         break;
       case HANDLE: {
         const handle = normalize(value);
-        if (isInHandleRange(handle) || handle === 0) {
+        if (handle === NULL_HANDLE || (typeof handle === 'number' && this.holds(handle))) {
           f64[at >> 3] = handle;
           return;
         }
@@ -167,9 +179,12 @@ export class Wire {
         }
         break;
     }
-    const shown = value === null ? 'null' : typeof value === 'number' ? String(value) : typeof value;
+    const shown =
+      type === HANDLE && typeof value === 'number'
+        ? `${formatHandle(value)}, which is no valid handle`
+        : nameOf(value);
     const message = `${op.text} returned ${shown}, not ${TYPE_NAMES[type]}`;
-    throw new WireError('HAFT_E_RESULT', { kind: op.kindName, message });
+    throw new WireError('HAFT_E_RESULT', message, op.kindName);
   }
 
   /** Writes what a handler threw: status, and name, message and stack as text. Never throws. */
@@ -286,9 +301,8 @@ export class Wire {
   #writeHeap(reply: number, payload: string | Uint8Array): void {
     this.native.writePayload(payload);
     const length = this.i32[(EXCHANGE >> 2) + EXCHANGE_FLAG]!;
-    if (length === -1)
-      throw new WireError('HAFT_E_NO_MEMORY', { message: 'there is no room for the result' });
-    if (length < 0) throw new WireError('HAFT_E_TOO_LARGE', { message: 'the result is larger than 16 MiB' });
+    if (length === -1) throw new WireError('HAFT_E_NO_MEMORY', 'there is no room for the result');
+    if (length < 0) throw new WireError('HAFT_E_TOO_LARGE', 'the result is larger than 16 MiB');
     this.#i64[(reply + REPLY_VALUE) >> 3] = BigInt(this.f64[(EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1)]!);
     this.i32[(reply + REPLY_LENGTH) >> 2] = length;
     this.i32[(reply + REPLY_IN_HEAP) >> 2] = 1;
@@ -308,6 +322,11 @@ interface Tail {
   readonly chunk: number;
 }
 
+function nameOf(value: unknown): string {
+  if (value === null) return 'null';
+  return typeof value === 'number' ? String(value) : typeof value;
+}
+
 // Whether a number of one type is exactly a value of another.
 function fits(declared: number, value: unknown): boolean {
   if (typeof value !== 'number') return false;
@@ -324,8 +343,11 @@ function describe(error: unknown): { status: number; text: string } {
   let message = '';
   let stack = '';
   try {
-    if (error instanceof WireError) status = error.status;
-    if (error instanceof Error) {
+    if (error instanceof WireError) {
+      status = error.status;
+      name = error.code;
+      message = error.detail;
+    } else if (error instanceof Error) {
       name = String(error.name);
       message = String(error.message);
       stack = String(error.stack ?? '');

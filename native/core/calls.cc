@@ -202,7 +202,9 @@ haft_value error_text() {
 void settle(haft_request &request, haft_status status, const haft_value &result) {
   request.status = status;
   request.result = status == HAFT_OK ? result : kVoid;
-  if (status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT) request.result = error_text();
+  // Only for one request could the thread's latest error tell.
+  if (status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT || status == HAFT_E_ARGUMENT)
+    request.result = error_text();
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ uint32_t kind_ops(haft_kind kind) {
 
 haft_status op_find(haft_kind kind, const char *name, haft_op *op) {
   if (!name || !op) return fail(HAFT_E_ARGUMENT);
-  if (kind_ops(kind) == 0) return fail(HAFT_E_NOT_FOUND);
+  if (!arena() || kind == 0 || kind >= kKinds || !ready(arena()->kinds[kind])) return fail(HAFT_E_NOT_FOUND);
   const Kind &k = arena()->kinds[kind];
   const char *at = arena()->text + k.text;
   for (uint32_t position = 0; position < k.ops; position++, at += strlen(at) + 1) {

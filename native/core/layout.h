@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "haft.h"
+
 namespace haft {
 
 // ---- Handles: 1 in bit 52, then generation, then index ------------------------------------------------
@@ -140,9 +142,8 @@ struct Name {
 };
 static_assert(sizeof(Name) == 128, "two cache lines");
 
-constexpr uint32_t kHeapClasses = 16;          // chunks of 1 KiB to 32 MiB, each twice the one before
-constexpr uint32_t kHeapSmallestShift = 10;
 constexpr uint64_t kHeapBytes = 64ull << 20;
+constexpr uint64_t kHeapPageBytes = 4096;
 
 constexpr uint32_t kExchangeWords = 2048;  // arguments and results of addon calls, without Node-API values
 
@@ -156,8 +157,7 @@ struct Realm {
   struct alignas(64) ReclaimList {
     std::atomic<uint64_t> first;  // as index + 1
   } reclaim[kShards];
-  alignas(64) std::atomic<uint64_t> heap_used;
-  std::atomic<uint64_t> heap_free[kHeapClasses];  // offset in units of 64 bytes | count of pops << 32
+  alignas(64) std::atomic<uint64_t> heap_pages[kHeapBytes / kHeapPageBytes / 64];  // a bit a page: taken
   alignas(64) int32_t exchange[kExchangeWords];
   alignas(64) Cell direct[kMessageCells];  // the message of a call on the realm's own thread
   Reply direct_reply;
@@ -170,7 +170,7 @@ struct Realm {
 
 // ---- Kinds ------------------------------------------------------------------------------------------------
 
-constexpr uint32_t kKindNameBytes = 96;
+constexpr uint32_t kKindNameBytes = 160;
 struct Kind {
   std::atomic<uint64_t> key;  // hash of name and fingerprint, 0: none; claims the entry
   uint64_t fingerprint;
@@ -181,7 +181,7 @@ struct Kind {
   uint32_t text_bytes;
   char name[kKindNameBytes];
 };
-static_assert(sizeof(Kind) == 128, "two cache lines");
+static_assert(sizeof(Kind) == 192, "three cache lines");
 
 // ---- The arena ----------------------------------------------------------------------------------------------
 
@@ -271,6 +271,11 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(ASCII_FLAG, kAsciiFlag)                                       \
   X(KIND_SHIFT, kKindShift)                                       \
   X(KINDS, kKinds)                                                \
+  X(KIND_NAME_BYTES, kKindNameBytes)                              \
+  X(NAME_BYTES, kNameBytes)                                       \
+  X(NAMES, kNames)                                                \
+  X(ARGS_MAX, HAFT_ARGS_MAX)                                      \
+  X(PAYLOAD_MAX, HAFT_PAYLOAD_MAX)                                \
   X(REFERENCES_MAX, kReferenceMask)
 
 }  // namespace haft

@@ -52,7 +52,7 @@ haft_status check_arg(uint64_t realm_id, const haft_value &v) {
   Target target;
   if (v.type > HAFT_BYTES) return HAFT_E_ARGUMENT;
   if (has_payload(v) && v.length != 0 && !v.as.str) return HAFT_E_ARGUMENT;
-  if (v.type != HAFT_HANDLE) return HAFT_OK;
+  if (v.type != HAFT_HANDLE || v.as.handle == HAFT_NULL) return HAFT_OK;
   const haft_status status = slot_check(v.as.handle, 0, &word, &target);
   if (status == HAFT_OK && target.realm_id != realm_id) return HAFT_E_REALM;
   return status;

@@ -166,27 +166,16 @@ inline haft_kind define_kind(const std::string &name, int ops = 4) {
   return kind;
 }
 
-// Bytes of a realm's heap that are neither free nor never used: 0 when everything was given back.
-inline uint64_t heap_outstanding(uint32_t realm) {
-  Realm &r = arena()->realms[realm];
-  uint64_t bytes = r.heap_used.load();
-  for (uint32_t c = 0; c < kHeapClasses; c++) {
-    uint64_t at = (uint32_t)r.heap_free[c].load() * 64ull;
-    while (at != 0) {
-      Chunk *chunk = reinterpret_cast<Chunk *>(at_offset(at) - kChunkHeader);
-      CHECK(chunk->size_class == c);
-      const uint64_t whole = kChunkHeader + (1ull << (kHeapSmallestShift + c));
-      CHECK(bytes >= whole);
-      bytes -= whole;
-      at = chunk->next.load() * 64ull;
-    }
-  }
-  return bytes;
+// Pages of a realm's heap that nobody has given back.
+inline uint32_t heap_outstanding(uint32_t realm) {
+  uint32_t pages = 0;
+  for (const auto &word : arena()->realms[realm].heap_pages) pages += (uint32_t)__builtin_popcountll(word.load());
+  return pages;
 }
 
 inline uint32_t in_flight_now(uint32_t realm) {
   uint32_t sum = 0;
-  for (InFlightCount &c : in_flight[realm]) sum += c.count.load();
+  for (auto &c : in_flight[realm]) sum += c.count.load();
   return sum;
 }
 

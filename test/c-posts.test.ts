@@ -1,0 +1,42 @@
+// Posts from native threads: mailboxes, order, and the objects behind them. The checks are in hosts/posts.c.
+import { describe, it } from 'vitest';
+import { expectExit, run } from './support/child.js';
+
+const host = async (name: string) => {
+  expectExit(await run('posts', 'posts.mjs', [name]));
+};
+
+describe('messages of one handle', () => {
+  it.each([
+    ['arrive in the order in which a thread sent them, short and long, from eight threads', 'order'],
+    ['arrive in the order of each thread, when eight send to it', 'order of one handle'],
+    ['come before a call that the thread makes after them', 'call behind posts'],
+    ['P13: arrive once while the mailbox goes round and round', 'round'],
+  ])('%s', (_, name) => host(name));
+});
+
+describe('a full mailbox', () => {
+  it.each([
+    ['is HAFT_E_FULL with HAFT_FAIL, waits with HAFT_BLOCK, drops with HAFT_DROP_NEWEST', 'full'],
+    ['makes a call wait within its time', 'full call'],
+    ['P16: lets its waiting producers go with HAFT_E_CLOSED when the realm closes', 'full close'],
+  ])('%s', (_, name) => host(name));
+});
+
+describe('an object whose last reference goes', () => {
+  it.each([
+    ['P5: is still found by what was posted before, itself and as an argument', 'release behind post'],
+    ['P5: is still found when hundreds wait at one time', 'release behind gate'],
+    ['P5: stays for the handler that borrowed it, also when that drains', 'borrowed'],
+    ['by delete is gone for the messages behind; also inside its own handler', 'deleted'],
+  ])('%s', (_, name) => host(name));
+});
+
+describe('a drain', () => {
+  it.each([
+    ['P11: inside a handler runs every message once, in order, and all that waited', 'drain inside'],
+    ['P12: comes back for what it left', 'burst'],
+    ['P10: is rung for every burst of posts, however short', 'doorbell'],
+    ['isolates each message: what throws goes to registry.on(error), the next is served', 'errors'],
+  ])('%s', (_, name) => host(name));
+});

@@ -1,0 +1,28 @@
+// Arguments and results between C and JavaScript. The checks are in hosts/values.c.
+import { describe, it } from 'vitest';
+import { expectExit, run } from './support/child.js';
+
+const host = async (name: string) => {
+  expectExit(await run('values', 'values.mjs', [name]));
+};
+
+describe('values', () => {
+  it.each([
+    ['numbers and booleans of every type go in and come out exact', 'numbers'],
+    ['a handle that is returned carries one reference', 'handles'],
+    ['numbers that fit are converted; anything else is HAFT_E_ARGUMENT and names the argument', 'conversions'],
+    ['0 to 16 arguments; another number is HAFT_E_ARGUMENT', 'counts'],
+    ['every type at every one of 16 places', 'mixed'],
+    ['a result that is not of the declared type is HAFT_E_RESULT', 'results'],
+  ])('%s', (_, name) => host(name));
+});
+
+describe('strings and bytes', () => {
+  it.each([
+    ['empty, with NUL, non-ASCII, of every size round the limits of transport', 'strings'],
+    ['invalid UTF-8 is HAFT_E_UTF8, and travels as bytes', 'invalid UTF-8'],
+    ['up to 16 MiB; one byte more is HAFT_E_TOO_LARGE', 'large'],
+    ['take no room for good when they go one by one', 'room'],
+    ['take no room for good when many wait at one time', 'room in pieces'],
+  ])('%s', (_, name) => host(name));
+});
