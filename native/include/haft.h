@@ -41,7 +41,8 @@
 **
 ** OWNERSHIP, in four rules.
 **   1. A handle that a function returns (haft_find, the result of a call) carries one reference. The receiver
-**      gives it back with haft_release.
+**      gives it back with haft_release. The other side of it: a JavaScript handler that returns a handle gives a
+**      reference away, the creator's or one that it adds with registry.retain(h).
 **   2. A handle passed as an argument is borrowed: the callee may use it until it returns, and retains it to
 **      keep it longer.
 **   3. Arguments are copied before haft_post or haft_call goes on. Nobody lends memory to JavaScript.
@@ -51,7 +52,8 @@
 ** is ready and after it is gone. "The realm's own thread" is the thread on which its JavaScript runs.
 **
 ** TIME. Timeouts are in milliseconds: 0 tries once and does not wait; a negative one waits until there is a
-** result or the realm closes. No function waits longer than its timeout, whatever JavaScript does.
+** result or the realm closes. No function waits longer than its timeout, whatever JavaScript does; but on the
+** realm's own thread a handler runs inside the call, and nothing stops it.
 */
 #ifndef HAFT_H
 #define HAFT_H
@@ -86,8 +88,8 @@ typedef uint64_t haft_handle;
 /* One open Registry of one JavaScript environment. Never 0, and never used again after it closed. */
 typedef uint64_t haft_realm;
 
-/* What sort of object a handle names, 1 to 8191. The same in the whole process; not the same in the next run:
-** look it up by name with haft_kind_find. */
+/* What sort of object a handle names, 1 to 8191; 0 for an object without a kind, which has no ops. The same in the
+** whole process; not the same in the next run: look it up by name with haft_kind_find. */
 typedef uint32_t haft_kind;
 
 /* One method of a kind. Its number is the kind and the method's position in the kind's list of ops. */
@@ -121,7 +123,8 @@ typedef uint32_t haft_op;
     "use haft in the parent only, or call exec in the child")                                                  \
   X(E_OVERFLOW, -7, "the handle has as many references as it can count (4194303)",                             \
     "look for a retain without a release")                                                                     \
-  X(E_SLOTS, -8, "the table has no free slot left", "release or delete handles that are no longer used")       \
+  X(E_SLOTS, -8, "the table has no free place left: for handles, realms, kinds or names",                     \
+    "release or delete handles and close registries that are no longer used")       \
   X(E_FULL, -9, "the mailbox is full", "wait with HAFT_BLOCK, drop with HAFT_DROP_NEWEST, or post less")       \
   X(E_NO_MEMORY, -10, "there is no room for the strings and bytes of the message",                             \
     "try again when earlier messages have been handled, or send smaller ones")                                 \
@@ -131,7 +134,7 @@ typedef uint32_t haft_op;
   X(E_RESULT, -14, "the JavaScript handler returned a value that is not of the declared type",                 \
     "return what the kind declares under `returns`")                                                           \
   X(E_DEADLOCK, -15, "the wait could never end: the thread waits for itself",                                  \
-    "post without HAFT_BLOCK on the realm's own thread")                                                       \
+    "on the realm's own thread post without HAFT_BLOCK; call asynchronous handlers from another thread")                                                       \
   X(E_OP, -16, "the kind has no such op", "look the op up with haft_op_find")                                  \
   X(E_ARGUMENT, -17, "an argument has an impossible value", "see the function's description in haft.h")        \
   X(E_UTF8, -18, "a string is not valid UTF-8", "pass HAFT_BYTES for data that is not text")                   \
@@ -152,7 +155,8 @@ enum {
 
 /* What went wrong in this thread's latest haft function that did not return HAFT_OK. The strings are never
 ** NULL; they belong to haft and last until the thread's next haft call. `name`, `message` and `stack` are the
-** exception's for HAFT_E_EXCEPTION; otherwise `name` is the code's and `stack` is empty. */
+** exception's for HAFT_E_EXCEPTION, together at most about 3,500 bytes; otherwise `name` is the code's and `stack` is
+** empty. */
 typedef struct haft_error {
   uint32_t size; /* bytes of this struct, as haft knows it */
   haft_status status;
@@ -197,7 +201,8 @@ typedef struct haft_value {
 
 /* What haft_post does when the object's mailbox is full: fail with HAFT_E_FULL, drop the new message and
 ** return HAFT_OK, or wait up to so many milliseconds (negative: until there is room or the realm closes) and
-** then return HAFT_E_FULL. */
+** then return HAFT_E_FULL. Where it is memory for strings and bytes that lacks, HAFT_BLOCK waits too, and the status
+** is HAFT_E_NO_MEMORY in all three. */
 typedef int64_t haft_full;
 #define HAFT_FAIL ((haft_full)0)
 #define HAFT_BLOCK(milliseconds) ((haft_full)(milliseconds))
@@ -211,8 +216,8 @@ typedef struct haft_request {
   haft_op op;
   haft_status status; /* out */
   uint32_t reserved;  /* 0 */
-  haft_value result;  /* out: the result, or for HAFT_E_EXCEPTION and HAFT_E_RESULT a HAFT_STR that says why; the
-                      ** caller's, as in rules 1 and 4 */
+  haft_value result;  /* out: the result, or for HAFT_E_EXCEPTION, HAFT_E_RESULT and HAFT_E_ARGUMENT a HAFT_STR that says
+                      ** why, "name: message"; the caller's, as in rules 1 and 4 */
 } haft_request;
 
 /* ---- The table of functions -------------------------------------------------------------------------- */
@@ -270,7 +275,8 @@ static inline haft_status haft_retain(haft_handle handle) {
 
 /* Gives one reference back. The last one ends the handle at once; JavaScript drops the object soon after, once
 ** the messages that were posted before the release have been handled. Lock-free.
-** HAFT_E_FORGED; HAFT_E_STALE: also for one release too many; HAFT_E_CLOSED, HAFT_E_FORKED. */
+** HAFT_E_FORGED; HAFT_E_STALE: also for a release too many, if nobody else holds a reference; HAFT_E_CLOSED,
+** HAFT_E_FORKED. */
 static inline haft_status haft_release(haft_handle handle) {
   return HAFT_HAS(release) ? haft_plugin_api->release(handle) : HAFT_E_UNSUPPORTED;
 }
@@ -295,8 +301,8 @@ static inline haft_status haft_realm_of(haft_handle handle, haft_realm *realm) {
 /* ---- Names ------------------------------------------------------------------------------------------- */
 
 /* The number of the kind that JavaScript defined with this name. `fingerprint` 0 accepts any definition; another
-** one must be equal to the fingerprint of the kind's signatures. The kind of a plain function is named by its
-** signature: "fn(f64,str):bool".
+** one must be equal to the fingerprint of the kind's signatures (`kind.fingerprint` in JavaScript, haft::fingerprint
+** in haft.hpp). The kind of a plain function is named by its signature: "fn(f64,str):bool".
 ** HAFT_E_NOT_FOUND; HAFT_E_ABI: the name is defined, with other signatures; HAFT_E_ARGUMENT. */
 static inline haft_status haft_kind_find(const char *name, uint64_t fingerprint, haft_kind *kind) {
   return HAFT_HAS(kind_find) ? haft_plugin_api->kind_find(name, fingerprint, kind) : HAFT_E_UNSUPPORTED;
@@ -339,18 +345,23 @@ static inline haft_status haft_post(haft_handle handle, haft_op op, const haft_v
 }
 
 /* Sends `op` to the object and waits for its result, which is written to `*result` (pass NULL to drop it). A
-** handler that returns a promise answers when it settles. On the realm's own thread the handler runs at once,
+** handler that returns a promise answers when it settles. With timeout 0 a foreign thread does not wait: use haft_post
+** instead. On the realm's own thread the handler runs at once,
 ** inside this call, ahead of messages that the thread posted before; there a promise is HAFT_E_DEADLOCK, since it
 ** cannot settle while C waits. On any error `*result` is HAFT_VOID.
 ** As haft_post, and HAFT_E_TIMEOUT: the handler has not run, or its late result is discarded; HAFT_E_EXCEPTION,
-** HAFT_E_RESULT: see haft_last_error(); HAFT_E_BUSY. */
+** HAFT_E_RESULT: see haft_last_error(); HAFT_E_BUSY: 4,095 calls of the realm wait already; HAFT_E_UNSUPPORTED: on
+** koffi's stack, without registry.useKoffi(koffi). */
 static inline haft_status haft_call(haft_handle handle, haft_op op, const haft_value *args, size_t count,
                                     int64_t timeout_ms, haft_value *result) {
-  return HAFT_HAS(call) ? haft_plugin_api->call(handle, op, args, count, timeout_ms, result) : HAFT_E_UNSUPPORTED;
+  if (HAFT_HAS(call)) return haft_plugin_api->call(handle, op, args, count, timeout_ms, result);
+  if (result) result->type = HAFT_VOID;
+  return HAFT_E_UNSUPPORTED;
 }
 
 /* Sends n calls and waits for all of them: one round trip. Each request receives its own status and result. The
-** timeout is for all together. Returns HAFT_OK, or the first request's status that is not. */
+** timeout is for all together. They are sent in portions of 256. Returns HAFT_OK, or the first request's status that
+** is not. */
 static inline haft_status haft_call_many(haft_request *requests, size_t count, int64_t timeout_ms) {
   return HAFT_HAS(call_many) ? haft_plugin_api->call_many(requests, count, timeout_ms) : HAFT_E_UNSUPPORTED;
 }

@@ -173,7 +173,7 @@ int values(haft_realm realm) {
   auto back = same(object);
   CHECK(back && back.value().get() == object.get() && back.value().reset() == HAFT_OK);
   CHECK(same(object.get()).value().get() == object.get());
-  CHECK(same((haft_handle)HAFT_NULL).status() == HAFT_E_FORGED);
+  CHECK(same((haft_handle)HAFT_NULL).status() == HAFT_E_EXCEPTION);  // it arrives, and cannot be retained
   const auto nothing = haft::fn<haft_handle()>::find(realm, "null handle", 0);
   auto null = nothing();
   CHECK(null && !null.value());
