@@ -33,7 +33,13 @@ export function generationOf(handle: number): number {
 
 /** `block:slot@generation`, as errors print it; a value that cannot be a handle as itself. */
 export function formatHandle(value: unknown): string {
-  if (!isInHandleRange(value)) return typeof value === 'bigint' ? `${value}n` : String(value);
+  if (!isInHandleRange(value)) return formatOther(value);
   const index = value & INDEX_MASK;
   return `${index >>> BLOCK_BITS}:${index & SLOT_MASK}@${generationOf(value)}`;
+}
+
+function formatOther(value: unknown): string {
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'object' && value !== null) return 'an object'; // its toString may do anything
+  return typeof value === 'function' ? 'a function' : String(value);
 }

@@ -1,5 +1,6 @@
 // What `HandleTable` and `Registry` have in common: everything a JavaScript caller does with a handle.
 
+import { NAME_BYTES } from './constants.js';
 import { errorOfStatus, HaftError, statusName } from './errors.js';
 import type { Handle } from './handle.js';
 import { isInHandleRange, normalize } from './handle.js';
@@ -151,6 +152,10 @@ export abstract class Handles {
    */
   publish(name: string, handle: Handle | number | bigint): void {
     const known = this.#valid(handle);
+    const bytes = new TextEncoder().encode(name).length;
+    if (bytes === 0 || bytes > NAME_BYTES || name.includes('\0')) {
+      throw new HaftError('HAFT_E_ARGUMENT', { message: `a name has 1 to ${NAME_BYTES} bytes and no NUL` });
+    }
     this.publishName(name, known);
     this.#names.set(name, known as Handle);
   }

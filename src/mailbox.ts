@@ -92,6 +92,8 @@ export class Mailboxes {
   readonly #heads = new Int32Array(SHARDS);
   /** Where each tail stood when the released slots were taken. */
   readonly #tails = new Int32Array(SHARDS);
+  /** Shards that are known to have messages: a drain inside a handler takes them over (P11). */
+  #shards = 0;
   #reclaiming = false;
   #reclaimDirty = false;
   #wakes = 0;
@@ -116,10 +118,7 @@ export class Mailboxes {
     this.#native = native;
     this.#receiver = receiver;
     this.#mirror = receiver.mirror;
-    this.#wire = new Wire(native, (handle) => {
-      const block = this.#mirror.blockOf(handle & INDEX_MASK);
-      return block !== undefined && block.handles[handle & SLOT_MASK] === handle;
-    });
+    this.#wire = new Wire(native);
     this.#i32 = this.#wire.i32;
     this.#f64 = this.#wire.f64;
     // Positions go on from where an earlier realm left them.
@@ -208,7 +207,7 @@ export class Mailboxes {
       const result = invoke(block.values[slot], op, args);
       if (this.#closed) return;
       if (isThenable(result)) {
-        result.then(undefined, () => {}); // nobody will hear its failure
+        Promise.resolve(result).then(undefined, () => {}); // nobody will hear its failure
         this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_DEADLOCK.status);
         return;
       }
@@ -228,15 +227,15 @@ export class Mailboxes {
   #drainMask(mask: number): number {
     // P5: take the reclaim lists first and read every tail after that; free the slots only when each mailbox has been
     // drained to its tail.
-    let shards = mask & SHARD_BITS;
     if (mask >>> SHARDS !== 0 || this.#reclaimDirty) this.#takeReleased();
-    if (this.#reclaiming) shards |= this.#shardsBeforeTails();
+    this.#shards |= mask & SHARD_BITS;
+    if (this.#reclaiming) this.#shards |= this.#shardsBeforeTails();
     let rest = 0;
-    while (shards !== 0) {
-      const shard = 31 - Math.clz32(shards & -shards);
-      shards &= shards - 1;
+    while (this.#shards !== 0) {
+      const shard = 31 - Math.clz32(this.#shards & -this.#shards);
       if (!this.#drainShard(shard)) rest |= 1 << shard;
       if (this.#closed) return 0;
+      this.#shards &= ~(1 << shard);
     }
     if (this.#reclaiming) this.#freeIfDrained();
     return rest;
@@ -285,9 +284,12 @@ export class Mailboxes {
         this.#freeCells(shard, cells, head, size);
         if (this.#wakes > 0) this.#flushWakes(); // P16: a handler may wait for a thread that sleeps on its answer
         this.#running++;
-        if (reply === 0) this.#deliverPost(handle, op, args);
-        else this.#deliverCall(reply, shard, handle, op, args);
-        this.#running--;
+        try {
+          if (reply === 0) this.#deliverPost(handle, op, args);
+          else this.#deliverCall(reply, shard, handle, op, args);
+        } finally {
+          this.#running--;
+        }
         if (this.#closed) return true;
       }
       if (++unpublished === HEAD_EVERY) {
@@ -342,6 +344,7 @@ export class Mailboxes {
     this.delivered++;
     try {
       const result = invoke(block.values[slot], op, args);
+      if (this.#closed) return; // P22: the handler closed the realm, and its memory may be another's by now
       if (isThenable(result)) this.#answerLater(reply, op, result);
       else this.#answer(reply, op, result);
     } catch (error) {
@@ -418,7 +421,8 @@ export class Mailboxes {
       }
       this.#flushWakes();
     };
-    result.then(
+    // A promise of our own: a thenable need keep to no rule.
+    Promise.resolve(result).then(
       (value) => settle(() => this.#answer(reply, op, value)),
       (error) => settle(() => this.#answerError(reply, error)),
     );
@@ -426,7 +430,7 @@ export class Mailboxes {
 
   #watch(result: PromiseLike<unknown>, handle: number, op: Op): void {
     this.#thenable = true;
-    result.then(undefined, (error) => this.#receiver.reportError(error, handle, op));
+    Promise.resolve(result).then(undefined, (error) => this.#receiver.reportError(error, handle, op));
   }
 
   #countPromise(change: number): void {
@@ -575,7 +579,6 @@ function invoke(target: unknown, op: Op, args: unknown): unknown {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
+  if (typeof value !== 'object' && typeof value !== 'function') return false;
+  return value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

@@ -7,7 +7,6 @@ import {
   EXCHANGE_HANDLE,
   EXCHANGE_LIST,
   EXCHANGE_STATUS,
-  NAME_BYTES,
   NAMES,
   STATUSES,
 } from './constants.js';
@@ -276,9 +275,6 @@ export class Registry extends Handles {
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.publish(name);
     const status = this.#i32[STATUS_WORD]!;
-    if (status === STATUSES.HAFT_E_ARGUMENT.status) {
-      throw new HaftError('HAFT_E_ARGUMENT', { handle, message: `a name has 1 to ${NAME_BYTES} bytes` });
-    }
     if (status === STATUSES.HAFT_E_SLOTS.status) {
       throw new HaftError('HAFT_E_SLOTS', { handle, message: `a realm has at most ${NAMES} names` });
     }

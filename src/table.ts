@@ -56,7 +56,8 @@ export class HandleTable extends Handles {
   }
 
   override stats(): Stats {
-    return { live: this.#live, created: this.#created, retired: this.#retired, slots: this.#handles.length };
+    const slots = Math.ceil(this.#values.length / BLOCK_SLOTS) * BLOCK_SLOTS;
+    return { live: this.#live, created: this.#created, retired: this.#retired, slots };
   }
 
   override close(): void {

@@ -10,7 +10,10 @@ describe('values', () => {
   it.each([
     ['numbers and booleans of every type go in and come out exact', 'numbers'],
     ['a handle that is returned carries one reference', 'handles'],
-    ['numbers that fit are converted; anything else is HAFT_E_ARGUMENT and names the argument', 'conversions'],
+    [
+      'numbers that fit are converted; anything else is HAFT_E_ARGUMENT and names the argument',
+      'conversions',
+    ],
     ['0 to 16 arguments; another number is HAFT_E_ARGUMENT', 'counts'],
     ['every type at every one of 16 places', 'mixed'],
     ['a result that is not of the declared type is HAFT_E_RESULT', 'results'],

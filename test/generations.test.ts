@@ -1,6 +1,6 @@
 // A slot counts its uses. What happens when it has counted to the end, when a table is full, and when a realm closes
 // and another one takes its slots: no handle that has ended is ever valid again.
-import { type Handle, HandleTable, HaftError } from 'haft';
+import { type HaftError, type Handle, HandleTable } from 'haft';
 import { describe, expect, it } from 'vitest';
 import { built, expectExit, script } from './support/child.js';
 import { thrown } from './support/tables.js';
@@ -34,24 +34,27 @@ describe('HandleTable with few generations and one block', () => {
     expect(table.get(table.create('again'))).toBe('again');
   });
 
-  it.each([1, 2, 3, 5])('%i bits: every handle is given out once, then its slot retires, and all stay STALE', (bits) => {
-    using table = new HandleTable({ generationBits: bits, maxBlocks: 1 });
-    const all = new Set<Handle>();
-    const generations = 2 ** bits;
-    for (let i = 0; i < SLOTS * generations; i++) {
-      const handle = table.create(i);
-      expect(all.has(handle)).toBe(false);
-      all.add(handle);
-      if (i % 2) table.delete(handle);
-      else table.release(handle);
-    }
-    expect(table.stats()).toEqual({ live: 0, created: SLOTS * generations, retired: SLOTS, slots: SLOTS });
-    thrown('HAFT_E_SLOTS', () => table.create('one more'));
-    for (const handle of all) {
-      if (table.has(handle) || table.tryGet(handle) !== undefined) expect.fail(`${handle} is valid again`);
-      expect(codeOf(() => table.get(handle))).toBe('HAFT_E_STALE');
-    }
-  });
+  it.each([1, 2, 3, 5])(
+    '%i bits: every handle is given out once, then its slot retires, and all stay STALE',
+    (bits) => {
+      using table = new HandleTable({ generationBits: bits, maxBlocks: 1 });
+      const all = new Set<Handle>();
+      const generations = 2 ** bits;
+      for (let i = 0; i < SLOTS * generations; i++) {
+        const handle = table.create(i);
+        expect(all.has(handle)).toBe(false);
+        all.add(handle);
+        if (i % 2) table.delete(handle);
+        else table.release(handle);
+      }
+      expect(table.stats()).toEqual({ live: 0, created: SLOTS * generations, retired: SLOTS, slots: SLOTS });
+      thrown('HAFT_E_SLOTS', () => table.create('one more'));
+      for (const handle of all) {
+        if (table.has(handle) || table.tryGet(handle) !== undefined) expect.fail(`${handle} is valid again`);
+        expect(codeOf(() => table.get(handle))).toBe('HAFT_E_STALE');
+      }
+    },
+  );
 
   it('a slot retires at the end of its last generation and not before', () => {
     using table = new HandleTable({ generationBits: 2, maxBlocks: 1 });

@@ -1,9 +1,9 @@
 // Both tables against the plainest model there is: a Map from handle to value and references. fast-check makes up
 // sequences of commands; a failure prints its seed and the shortest sequence.
 import fc from 'fast-check';
-import { type ErrorCode, type Handle, HaftError, kind, Registry } from 'haft';
+import { type ErrorCode, HaftError, type Handle, kind, Registry } from 'haft';
 import { describe, expect, it } from 'vitest';
-import { type Sort, type Table, TABLES } from './support/tables.js';
+import { type Sort, TABLES, type Table } from './support/tables.js';
 
 const SEED = Number(process.env.HAFT_SEED ?? 20260101);
 const RUNS = Number(process.env.HAFT_RUNS ?? 150);
@@ -80,7 +80,11 @@ abstract class Command implements fc.Command<Model, Real> {
 class Create extends Command {
   run(model: Model, { table }: Real) {
     const chosen = KINDS[this.m % 3];
-    const value = chosen ? new (chosen === ThingKind ? Thing : Another)() : this.n % 5 === 0 ? undefined : this.n;
+    const value = chosen
+      ? new (chosen === ThingKind ? Thing : Another)()
+      : this.n % 5 === 0
+        ? undefined
+        : this.n;
     this.add(model, table.create(value as Thing, chosen), { value, references: 1, kind: chosen });
   }
 }
@@ -253,7 +257,9 @@ describe.each(TABLES)('%s', (_, sort) => {
     using table = sort.open();
     const handles = new Set<number>(Array.from({ length: 2000 }, (_value, i) => table.create(i)));
     const bytes = fc.uint8Array({ minLength: 8, maxLength: 8 });
-    const near = fc.tuple(fc.constantFrom(...handles), fc.integer({ min: -5000, max: 5000 })).map(([a, b]) => a + b);
+    const near = fc
+      .tuple(fc.constantFrom(...handles), fc.integer({ min: -5000, max: 5000 }))
+      .map(([a, b]) => a + b);
     const flipped = fc
       .tuple(fc.constantFrom(...handles), fc.nat(63))
       .map(([handle, bit]) => BigInt.asUintN(64, BigInt(handle) ^ (1n << BigInt(bit))));

@@ -108,7 +108,6 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
   Reply &reply = r.replies[token_number(token)];
   const uint32_t sequence = token_sequence(token);
   const uint64_t open = open_life(t.realm_id);
-  bool slept = false;
   const Waiter waiter(t.realm);
   if (deadline.may_wait()) {
     spin_until(waiter.alone, [&] {
@@ -128,7 +127,6 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
         continue;
       return fail(closed ? HAFT_E_CLOSED : HAFT_E_TIMEOUT, t.handle);
     }
-    slept = true;
     reply.sleeper.store(1, std::memory_order_seq_cst);
     // Sequentially consistent on both sides: either we see the answer, or JavaScript sees that we sleep.
     word = reply.state.load(std::memory_order_seq_cst);
@@ -138,7 +136,6 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
   if (r.life.load(std::memory_order_seq_cst) >> 8 != t.realm_id ||
       reply.state.load(std::memory_order_acquire) != reply_word(sequence, kDone))
     return fail(HAFT_E_CLOSED, t.handle);
-  if (slept) reply.sleeper.store(0, std::memory_order_relaxed);
   const haft_status status = read_reply(t.realm, reply, t.handle, result);
   reply_give(t.realm, token);
   return status;

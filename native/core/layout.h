@@ -132,15 +132,16 @@ constexpr uint64_t kRealmNumberMask = (1u << kRealmNumberBits) - 1;
 
 enum RealmState : uint32_t { kRealmFree = 0, kRealmOpening = 1, kRealmOpen = 2, kRealmClosing = 3, kRealmClosed = 4 };
 
-constexpr uint32_t kNames = 1024;  // published by one realm; a power of two
+constexpr uint32_t kNames = 1024;  // published by one realm at one time; a power of two
 constexpr uint32_t kNameBytes = 112;
 struct Name {
-  std::atomic<uint32_t> ready;  // the bytes are written, for good
-  uint32_t length;
-  std::atomic<uint64_t> handle;  // HAFT_NULL: published no longer
-  char bytes[kNameBytes];
+  // 0: never used. Odd: being written. A reader that finds it changed reads again.
+  std::atomic<uint32_t> version;
+  std::atomic<uint32_t> length;
+  std::atomic<uint64_t> handle;  // HAFT_NULL: the entry is free for another name
+  std::atomic<uint64_t> words[kNameBytes / 8];  // the bytes, padded with 0
 };
-static_assert(sizeof(Name) == 128, "two cache lines");
+static_assert(sizeof(Name) == 128, "two cache lines, and names are compared by words");
 
 constexpr uint64_t kHeapBytes = 64ull << 20;
 constexpr uint64_t kHeapPageBytes = 4096;

@@ -13,25 +13,64 @@
 namespace haft {
 namespace {
 
-// The entry of a name, or the free one where it would stand; NULL when the table is full.
-Name *entry(Realm &r, const char *name, size_t length) {
-  const uint64_t hash = hash_bytes(name, length);
-  for (uint32_t step = 0; step < kNames; step++) {
-    Name &n = r.names[(hash + step) & (kNames - 1)];
-    if (n.ready.load(std::memory_order_acquire) == 0) return &n;
-    if (n.length == length && memcmp(n.bytes, name, length) == 0) return &n;
+struct Key {  // a name as it stands in an entry
+  uint64_t hash;
+  uint32_t length;
+  uint64_t words[kNameBytes / 8];
+};
+
+Key key_of(const char *name, size_t length) {
+  Key key = {hash_bytes(name, length), (uint32_t)length, {0}};
+  memcpy(key.words, name, length);
+  return key;
+}
+
+Name &probe(Realm &r, const Key &key, uint32_t step) { return r.names[(key.hash + step) & (kNames - 1)]; }
+
+bool equal(const Name &n, const Key &key) {
+  if (n.length.load(std::memory_order_relaxed) != key.length) return false;
+  for (uint32_t i = 0; i * 8 < key.length; i++) {
+    if (n.words[i].load(std::memory_order_relaxed) != key.words[i]) return false;
   }
-  return nullptr;
+  return true;
+}
+
+// The handle under a name; HAFT_NULL when there is none. Any thread.
+haft_handle read_handle(Realm &r, const Key &key) {
+  for (uint32_t step = 0; step < kNames; step++) {
+    const Name &n = probe(r, key, step);
+    uint32_t version;
+    bool found;
+    haft_handle handle;
+    do {
+      version = n.version.load(std::memory_order_acquire);  // the entry is read after its version
+      if (version == 0) return HAFT_NULL;
+      found = equal(n, key);
+      handle = n.handle.load(std::memory_order_relaxed);
+      std::atomic_thread_fence(std::memory_order_acquire);  // and before it is looked at again
+      if (version & 1) relax();
+    } while ((version & 1) || n.version.load(std::memory_order_relaxed) != version);
+    if (found && handle != HAFT_NULL) return handle;
+  }
+  return HAFT_NULL;
+}
+
+void write_entry(Name &n, const Key &key, haft_handle handle) {
+  const uint32_t version = n.version.load(std::memory_order_relaxed);
+  n.version.store(version + 1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);  // a reader of what follows sees that the version is odd
+  n.length.store(key.length, std::memory_order_relaxed);
+  for (uint32_t i = 0; i * 8 < key.length; i++) n.words[i].store(key.words[i], std::memory_order_relaxed);
+  n.handle.store(handle, std::memory_order_relaxed);
+  n.version.store(version + 2, std::memory_order_release);  // the entry comes before its version, the object before both
 }
 
 // One look. HAFT_E_NOT_FOUND also when the object is gone: a name says which handle it was, and holds no reference.
-haft_status look(uint64_t realm_id, const char *name, size_t length, haft_kind kind, haft_handle *found) {
+haft_status look(uint64_t realm_id, const Key &key, haft_kind kind, haft_handle *found) {
   Realm &r = arena()->realms[realm_number(realm_id)];
-  InFlight counted(realm_number(realm_id), hash_bytes(name, length) & (kShards - 1));
+  InFlight counted(realm_number(realm_id), key.hash & (kShards - 1));
   if (r.life.load(std::memory_order_seq_cst) != open_life(realm_id)) return HAFT_E_CLOSED;  // P21
-  const Name *n = entry(r, name, length);
-  if (!n || n->ready.load(std::memory_order_acquire) == 0) return HAFT_E_NOT_FOUND;
-  const haft_handle handle = n->handle.load(std::memory_order_acquire);
+  const haft_handle handle = read_handle(r, key);
   if (handle == HAFT_NULL) return HAFT_E_NOT_FOUND;
   uint64_t word;
   Target target;
@@ -46,14 +85,22 @@ haft_status look(uint64_t realm_id, const char *name, size_t length, haft_kind k
 haft_status name_publish(uint32_t realm, const char *name, size_t length, haft_handle handle) {
   if (length == 0 || length > kNameBytes) return HAFT_E_ARGUMENT;
   Realm &r = arena()->realms[realm];
-  Name *n = entry(r, name, length);
-  if (!n) return HAFT_E_SLOTS;
-  n->handle.store(handle, std::memory_order_release);  // the object comes before its name
-  if (n->ready.load(std::memory_order_relaxed) == 0) {
-    memcpy(n->bytes, name, length);
-    n->length = (uint32_t)length;
-    n->ready.store(1, std::memory_order_release);
+  const Key key = key_of(name, length);
+  Name *entry = nullptr;  // of this name, else the first free one on its way
+  bool known = false;
+  for (uint32_t step = 0; step < kNames; step++) {
+    Name &n = probe(r, key, step);
+    const bool free = n.handle.load(std::memory_order_relaxed) == HAFT_NULL;
+    if (free && !entry) entry = &n;
+    if (n.version.load(std::memory_order_relaxed) == 0) break;
+    if (free || !equal(n, key)) continue;
+    entry = &n;
+    known = true;
+    break;
   }
+  if (handle == HAFT_NULL && !known) return HAFT_OK;  // nothing to take back
+  if (!entry) return HAFT_E_SLOTS;
+  write_entry(*entry, key, handle);
   r.names_changed.fetch_add(1, std::memory_order_seq_cst);  // before the sleepers look at it again
   wake_all(r.names_changed);
   return HAFT_OK;
@@ -67,11 +114,12 @@ haft_status name_find(haft_realm realm, const char *name, haft_kind kind, int64_
   const uint32_t number = realm_number(realm);
   const size_t length = strlen(name);
   if (length == 0 || length > kNameBytes) return fail(HAFT_E_ARGUMENT);
+  const Key key = key_of(name, length);
   Deadline deadline(timeout_ms);
   for (;;) {
     std::atomic<uint32_t> &changed = arena()->realms[number].names_changed;
     const uint32_t seen = changed.load(std::memory_order_seq_cst);
-    const haft_status status = look(realm, name, length, kind, found);
+    const haft_status status = look(realm, key, kind, found);
     if (status == HAFT_OK) return HAFT_OK;
     if (status != HAFT_E_NOT_FOUND || on_own_thread(number) || deadline.passed()) return fail(status);
     sleep_on(changed, seen, deadline.slice());

@@ -1,7 +1,7 @@
 // The names under which a realm publishes handles, for native code to find.
 //
-// A hash table in the realm's part of the arena: its own thread writes, any thread reads. An entry's name is written
-// once; only the handle in it changes.
+// A hash table in the realm's part of the arena: its own thread writes, any thread reads. An entry whose name was taken
+// back serves another name; its version tells a reader that it read halves of two (a sequence lock).
 #pragma once
 
 #include <cstddef>

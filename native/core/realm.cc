@@ -76,7 +76,10 @@ void clear(uint32_t number) {
   }
   r.replies_issued.store(0, std::memory_order_relaxed);
   r.free_replies.store(0, std::memory_order_relaxed);
-  for (Name &name : r.names) name.ready.store(0, std::memory_order_relaxed);
+  for (Name &name : r.names) {
+    name.version.store(0, std::memory_order_relaxed);
+    name.handle.store(HAFT_NULL, std::memory_order_relaxed);
+  }
   for (auto &list : r.reclaim) list.first.store(0, std::memory_order_relaxed);
   r.dirty.store(0, std::memory_order_relaxed);
   r.armed.store(0, std::memory_order_relaxed);

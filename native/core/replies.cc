@@ -36,6 +36,9 @@ void reply_give(uint32_t realm, uint32_t token) {
   const uint32_t done = reply_word(token_sequence(token), kDone);
   // Relaxed: the list below orders it.
   if (state.load(std::memory_order_relaxed) != done) state.store(done, std::memory_order_relaxed);
+  // A caller that slept and gave up has left its mark.
+  std::atomic<uint32_t> &sleeper = r.replies[number].sleeper;
+  if (sleeper.load(std::memory_order_relaxed) != 0) sleeper.store(0, std::memory_order_relaxed);
   uint64_t head = r.free_replies.load(std::memory_order_relaxed);
   do {
     r.next_reply[number].store((uint32_t)head, std::memory_order_relaxed);

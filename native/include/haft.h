@@ -82,7 +82,7 @@ extern "C" {
 ** `number` in JavaScript too. Compare with ==; never compute with it. */
 typedef uint64_t haft_handle;
 
-/* Never a handle. */
+/* Never a handle. As an argument or a result of type HAFT_HANDLE it stands for no object. */
 #define HAFT_NULL ((haft_handle)0)
 
 /* One open Registry of one JavaScript environment. Never 0, and never used again after it closed. */

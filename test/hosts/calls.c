@@ -180,7 +180,7 @@ static void many_mixed(void) {
   CHECK(requests[1].result.length == strlen("RangeError: out of reach"));
   CHECK(requests[2].status == HAFT_OK && strcmp(requests[2].result.as.str, "said") == 0);
   CHECK(requests[3].status == HAFT_E_STALE && requests[3].result.type == HAFT_VOID);
-  CHECK(requests[4].status == HAFT_E_ARGUMENT && requests[4].result.type == HAFT_VOID);
+  CHECK(requests[4].status == HAFT_E_ARGUMENT && requests[4].result.type == HAFT_STR);
   CHECK(requests[5].status == HAFT_E_FORGED);
   CHECK(requests[6].status == HAFT_E_RESULT && requests[6].result.type == HAFT_STR);
   CHECK(strstr(requests[6].result.as.str, "HAFT_E_RESULT"));

@@ -221,7 +221,12 @@ static void borrowed(void) {
     EXPECT(haft_release(h), HAFT_OK); /* the last */
     EXPECT(haft_post(drain.handle, drain.op, NULL, 0, HAFT_FAIL), HAFT_OK);
     open_gate();
-    EXPECT(call(function("held"), NULL, 0, &result), HAFT_OK);
+    /* The drain inside the handler may serve the question before the handler has its answer. */
+    for (int i = 0; i < 2000; i++) {
+      EXPECT(call(function("held"), NULL, 0, &result), HAFT_OK);
+      if (result.as.f64 == round + 1) break;
+      usleep(50);
+    }
     CHECK(result.as.f64 == round + 1);
     while (gate_reached) usleep(50);
   }
@@ -361,15 +366,15 @@ static void errors(void) {
   EXPECT(call(function("errors"), NULL, 0, &result), HAFT_OK);
   CHECK(result.type == HAFT_STR);
   static const char wanted[] =
-      "error fn():void.call RangeError: mine\n"
-      "error fn():void.call null\n"
-      "error fn():void.call undefined\n"
-      "error fn():void.call object\n"
-      "error fn():void.call RangeError: mine\n"
       "error Notes.note HAFT_E_ARGUMENT\n"
       "error Notes.note HAFT_E_ARGUMENT\n"
       "error Suicidal.die HAFT_E_STALE\n"
-      "error fn():void.call Error: rejected\n";
+      "error fn():void.call Error: rejected\n"
+      "error fn():void.call RangeError: mine\n"
+      "error fn():void.call RangeError: mine\n"
+      "error fn():void.call null\n"
+      "error fn():void.call object\n"
+      "error fn():void.call undefined\n";
   if (strcmp(result.as.str, wanted) != 0) failed(__FILE__, __LINE__, result.as.str);
   haft_value_free(&result);
 }

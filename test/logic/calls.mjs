@@ -1,7 +1,8 @@
 // Handlers that are slow, throw, never answer, or close the registry.
-import koffi from 'koffi';
+
 import { kind } from 'haft';
-import objects, { offer, SampleKind, Sample } from './objects.mjs';
+import koffi from 'koffi';
+import objects, { offer, Sample, SampleKind } from './objects.mjs';
 
 class Incomplete {
   constructor() {
@@ -76,7 +77,9 @@ export default function calls(registry) {
   throws('throws a NUL', () => new Error('a\0b'));
   throws('throws no message', () => new Error());
   throws('throws a long one', () => new Error('ü'.repeat(100_000)));
-  offer(registry, 'throws a stale handle', { returns: 'f64' }, () => registry.get(registry.create(1) + 2 ** 30));
+  offer(registry, 'throws a stale handle', { returns: 'f64' }, () =>
+    registry.get(registry.create(1) + 2 ** 30),
+  );
   offer(registry, 'overflows', { returns: 'f64' }, function deeper() {
     return deeper() + 1;
   });

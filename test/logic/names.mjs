@@ -8,7 +8,9 @@ export default function names(registry) {
   offer(registry, 'unpublish', { args: ['str'] }, (name) => registry.unpublish(name));
   offer(registry, 'close', {}, () => registry.close());
   const prints = { Sample: SampleKind.fingerprint, Stranger: StrangerKind.fingerprint };
-  offer(registry, 'fingerprint', { args: ['str'], returns: 'i64' }, (name) => BigInt.asIntN(64, prints[name]));
+  offer(registry, 'fingerprint', { args: ['str'], returns: 'i64' }, (name) =>
+    BigInt.asIntN(64, prints[name]),
+  );
   offer(registry, 'define', { args: ['f64'], returns: 'i64' }, (version) => {
     class Version {
       first() {}

@@ -93,6 +93,11 @@ export default function objects(registry) {
   offer(registry, 'bystander calls', { returns: 'f64' }, () => bystander.calls);
   offer(registry, 'end', { args: ['handle'] }, (handle) => registry.delete(handle));
   offer(registry, 'drop', { args: ['handle'] }, (handle) => registry.release(handle));
-  offer(registry, 'calls of', { args: ['handle'], returns: 'f64' }, (handle) => registry.get(handle, SampleKind).calls);
+  offer(
+    registry,
+    'calls of',
+    { args: ['handle'], returns: 'f64' },
+    (handle) => registry.get(handle, SampleKind).calls,
+  );
   offer(registry, 'valid', { args: ['handle'], returns: 'bool' }, (handle) => registry.has(handle));
 }

@@ -25,7 +25,8 @@ export default function values(registry) {
   }
   // Shortened for a name that fits: the kind of a function is named by its signature.
   const nameOf = (value) => {
-    if (value instanceof Uint8Array) return `bytes ${value.every((byte) => byte === 98) ? value.length : 'torn'}`;
+    if (value instanceof Uint8Array)
+      return `bytes ${value.every((byte) => byte === 98) ? value.length : 'torn'}`;
     if (typeof value === 'bigint') return `${value}n`;
     if (typeof value === 'number' && value >= 2 ** 52) return 'make';
     if (typeof value === 'string') return `str ${/^b*$/.test(value) ? value.length : 'torn'}`;
@@ -50,7 +51,15 @@ export default function values(registry) {
     bool: [undefined, null, 0, 1, 'true'],
     handle: [undefined, null, 1, -1, 0.5, 2 ** 53, Number.NaN, 2n ** 60n, 'handle'],
     str: [undefined, null, 1, {}, Symbol('s'), new String('s'), new Uint8Array(1)],
-    bytes: [undefined, null, 'text', [1], new ArrayBuffer(1), new Uint16Array(1), new DataView(new ArrayBuffer(1))],
+    bytes: [
+      undefined,
+      null,
+      'text',
+      [1],
+      new ArrayBuffer(1),
+      new Uint16Array(1),
+      new DataView(new ArrayBuffer(1)),
+    ],
   };
   const names = [];
   for (const [type, list] of Object.entries(wrong)) {

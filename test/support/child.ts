@@ -24,7 +24,10 @@ export interface ChildOptions {
 }
 
 /** Runs node with these arguments, in the root of the project, to its end. */
-export function child(args: string[], { env = {}, kill = [], timeout = 45_000 }: ChildOptions = {}): Promise<Ended> {
+export function child(
+  args: string[],
+  { env = {}, kill = [], timeout = 45_000 }: ChildOptions = {},
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
     const started = spawn(process.execPath, args, {
       cwd: root,
