@@ -20,7 +20,7 @@ export type TypeName = keyof typeof TYPES;
 export type ArgumentType = Exclude<TypeName, 'void'>;
 
 interface JavaScriptTypes {
-  void: void;
+  void: undefined;
   f64: number;
   i32: number;
   u32: number;

@@ -84,7 +84,7 @@ describe('HandleTable with few generations and one block', () => {
     const before = table.stats();
     for (const handle of handles) {
       for (const act of ['get', 'delete', 'retain', 'release'] as const) {
-        expect(codeOf(() => table[act](handle))).toBe('HAFT_E_STALE');
+        expect(codeOf(() => (table[act] as (h: number) => unknown).call(table, handle))).toBe('HAFT_E_STALE');
       }
     }
     expect(table.stats()).toEqual(before);

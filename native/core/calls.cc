@@ -122,7 +122,7 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
     if (closed || deadline.passed()) {
       // P15: by compare-and-swap, so that either we abandon the slot or JavaScript has answered.
       InFlight counted(t.realm, t.shard);
-      if (r.life.load(std::memory_order_seq_cst) >> 8 != t.realm_id) return fail(HAFT_E_CLOSED, t.handle);
+      if (!still_alive(r.life.load(std::memory_order_seq_cst), t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
       if (!reply.state.compare_exchange_strong(word, reply_word(sequence, kAbandoned), std::memory_order_acq_rel))
         continue;
       return fail(closed ? HAFT_E_CLOSED : HAFT_E_TIMEOUT, t.handle);
@@ -133,7 +133,7 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
     if (waiting(word, sequence)) sleep_on(reply.state, word, deadline.slice());
   }
   InFlight counted(t.realm, t.shard);
-  if (r.life.load(std::memory_order_seq_cst) >> 8 != t.realm_id ||
+  if (!still_alive(r.life.load(std::memory_order_seq_cst), t.realm_id) ||
       reply.state.load(std::memory_order_acquire) != reply_word(sequence, kDone))
     return fail(HAFT_E_CLOSED, t.handle);
   const haft_status status = read_reply(t.realm, reply, t.handle, result);
@@ -176,7 +176,7 @@ haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, s
   status = send(*t, op, plan, *token, HAFT_E_TIMEOUT, deadline);
   if (status == HAFT_OK) return HAFT_OK;
   InFlight counted(t->realm, t->shard);
-  if (arena()->realms[t->realm].life.load(std::memory_order_seq_cst) >> 8 == t->realm_id)
+  if (still_alive(arena()->realms[t->realm].life.load(std::memory_order_seq_cst), t->realm_id))
     reply_give(t->realm, *token);
   *token = 0;
   return status;

@@ -109,16 +109,26 @@ bool begin_close(haft_realm id) {
   return true;
 }
 
+bool wait_for_quiet(uint32_t number, Deadline &deadline) {
+  for (;;) {
+    if (nothing_in_flight(number)) return true;
+    if (deadline.passed()) return false;
+    sleep_for(kPollNanoseconds);
+  }
+}
+
 bool finish_close(haft_realm id, Deadline &deadline) {
   const uint32_t number = realm_number(id);
-  while (!nothing_in_flight(number) && !deadline.passed()) sleep_for(kPollNanoseconds);
-  const bool quiet = nothing_in_flight(number);
+  wait_for_quiet(number, deadline);
+  arena()->realms[number].life.store(life_of(id, kRealmClosed), std::memory_order_seq_cst);
+  // P21: those who counted in while it was closing, to read an answer that was there, are waited for after the store;
+  // whoever comes later finds the realm closed and touches nothing.
+  const bool quiet = wait_for_quiet(number, deadline);
   if (quiet) {
     locals[number].thread.store(0, std::memory_order_relaxed);
     locals[number].ring = nullptr;
     locals[number].edge = nullptr;
   }
-  arena()->realms[number].life.store(life_of(id, kRealmClosed), std::memory_order_seq_cst);
   return quiet;
 }
 

@@ -23,6 +23,12 @@ struct Target {  // where a handle points, if it is one
 inline uint32_t realm_number(uint64_t id) { return (uint32_t)(id & kRealmNumberMask) - 1; }
 inline uint64_t open_life(uint64_t id) { return id << 8 | kRealmOpen; }
 
+// Whether the realm's structures are still its own: open, or closing and waiting for those who are counted in. To be
+// asked by one who counted itself in to finish what it began before (P21).
+inline bool still_alive(uint64_t life, uint64_t id) {
+  return life == open_life(id) || life == (id << 8 | kRealmClosing);
+}
+
 // Finds the slot without touching a page that was not given out (P8). HAFT_E_FORGED, HAFT_E_CLOSED, HAFT_E_FORKED.
 haft_status locate(haft_handle handle, Target *target);
 
