@@ -190,11 +190,10 @@ const cases = {
     assert.equal(act(POST, h, ops.add, -1), FULL);
     assert.equal(act(POST_BLOCK, h, ops.add, -1), DEADLOCK);
     assert.equal(act(CALL, h, ops.add, -1), 1); // a direct call needs no room
-    registry.drain();
-    assert.equal(sample.log.length, posted + 1);
+    while (sample.log.length < posted + 1) registry.drain(); // each within its budget
     assert.equal(act(POST_BLOCK, h, ops.add, -2), 0);
-    await turn();
-    assert.equal(sample.log.at(-1), -2);
+    while (sample.log.length < posted + 2) await turn();
+    assert.deepEqual(sample.log, [-1, ...Array(posted).keys(), -2]);
   },
   'a drain inside': () => {
     for (const n of [1, 2, 3]) act(POST, h, ops.add, n);
