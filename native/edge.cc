@@ -3,6 +3,7 @@
 #include "edge.h"
 
 #include <pthread.h>
+#include <uv.h>
 
 #include <cstring>
 
@@ -23,8 +24,10 @@ constexpr int64_t kCloseMilliseconds = 1000;
 
 struct Edge {
   napi_env env;
-  napi_threadsafe_function doorbell;
-  napi_ref direct;
+  uv_async_t doorbell;
+  napi_async_context context;
+  napi_ref drain, direct;
+  napi_async_cleanup_hook_handle at_end;
   haft_realm id;
   uint32_t number;
   Realm *realm;
@@ -51,9 +54,26 @@ bool on_thread_stack(const Edge *edge) {
   return here >= edge->stack_low && here < edge->stack_high;
 }
 
-// P27: non-blocking, a queue of one: the event loop learns that there is work, and one notice is enough.
+// P27: the doorbell never blocks, and rings that come together are one. A handle of libuv's own: a thread-safe function
+// serves up to 1,000 rings before the event loop has its turn, so a drain that comes back for the rest would starve it.
 void ring(void *data) {
-  napi_call_threadsafe_function(static_cast<Edge *>(data)->doorbell, nullptr, napi_tsfn_nonblocking);
+  // libuv before 1.53 wants a full fence before the call.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  uv_async_send(&static_cast<Edge *>(data)->doorbell);
+}
+
+void answer_doorbell(uv_async_t *handle) {
+  Edge *edge = static_cast<Edge *>(handle->data);
+  if (!edge->open) return;
+  napi_env env = edge->env;
+  napi_handle_scope scope;
+  if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+  napi_value function, receiver, error;
+  if (napi_get_reference_value(env, edge->drain, &function) == napi_ok && napi_get_global(env, &receiver) == napi_ok &&
+      napi_make_callback(env, edge->context, receiver, function, 0, nullptr, nullptr) == napi_pending_exception &&
+      napi_get_and_clear_last_exception(env, &error) == napi_ok)
+    napi_fatal_exception(env, error);
+  napi_close_handle_scope(env, scope);
 }
 
 void refuse_stack(Reply &reply) {
@@ -95,19 +115,34 @@ void run_direct(void *data) {
   napi_close_handle_scope(env, scope);
 }
 
+void doorbell_closed(uv_handle_t *handle) {
+  Edge *edge = static_cast<Edge *>(handle->data);
+  napi_remove_async_cleanup_hook(edge->at_end);
+  delete edge;
+}
+
+// After this nobody rings: the realm waited for those who were about to.
 void close_edge(Edge *edge) {
   if (!edge->open) return;
   edge->open = false;
-  // Only a realm with nothing in flight may lose its doorbell. Otherwise it stays: a leak, not a crash.
-  if (realm_close(edge->id, kCloseMilliseconds)) napi_release_threadsafe_function(edge->doorbell, napi_tsfn_abort);
+  const bool quiet = realm_close(edge->id, kCloseMilliseconds);
+  napi_delete_reference(edge->env, edge->drain);
+  napi_delete_reference(edge->env, edge->direct);
+  napi_async_destroy(edge->env, edge->context);
+  // A thread that was stopped in the midst of a ring, for longer than we wait, keeps the handle: a leak, not a crash.
+  if (quiet) uv_close(reinterpret_cast<uv_handle_t *>(&edge->doorbell), doorbell_closed);
 }
 
-// Runs when a worker ends or the process ends by itself; hooks run last in, first out, so before the doorbell's own.
-void end_of_environment(void *data) {
+void doorbell_left(uv_handle_t *handle) {
+  napi_remove_async_cleanup_hook(static_cast<Edge *>(handle->data)->at_end);
+}
+
+// A worker ends, or the process by itself: the environment waits until the doorbell is closed.
+void end_of_environment(napi_async_cleanup_hook_handle, void *data) {
   Edge *edge = static_cast<Edge *>(data);
-  if (!edge->open) return;
-  edge->open = false;
-  realm_close(edge->id, kCloseMilliseconds);
+  close_edge(edge);
+  uv_handle_t *doorbell = reinterpret_cast<uv_handle_t *>(&edge->doorbell);
+  if (!uv_is_closing(doorbell)) uv_close(doorbell, doorbell_left);  // not quiet: the loop has to end all the same
 }
 
 Edge *edge_of(napi_env env, napi_callback_info info, size_t *argc = nullptr, napi_value *argv = nullptr) {
@@ -190,7 +225,8 @@ napi_value discard_reply(napi_env env, napi_callback_info info) {
 }
 
 napi_value ring_self(napi_env env, napi_callback_info info) {
-  ring(edge_of(env, info));
+  Edge *edge = edge_of(env, info);
+  if (edge->open) ring(edge);
   return nullptr;
 }
 
@@ -309,21 +345,20 @@ napi_value use_koffi(napi_env env, napi_callback_info info) {
 
 napi_value close_realm(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
-  if (!edge->open) return nullptr;
-  napi_remove_env_cleanup_hook(env, end_of_environment, edge);
+  (void)env;
   close_edge(edge);
   return nullptr;
 }
 
 napi_value ref_realm(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
-  if (edge->open) napi_ref_threadsafe_function(env, edge->doorbell);
+  if (edge->open) uv_ref(reinterpret_cast<uv_handle_t *>(&edge->doorbell));
   return nullptr;
 }
 
 napi_value unref_realm(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
-  if (edge->open) napi_unref_threadsafe_function(env, edge->doorbell);
+  if (edge->open) uv_unref(reinterpret_cast<uv_handle_t *>(&edge->doorbell));
   return nullptr;
 }
 
@@ -349,7 +384,7 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
   const Napi::Function drain = info[0].As<Napi::Function>();
   const Napi::Function direct = info[1].As<Napi::Function>();
-  Edge *edge = new Edge{};  // outlives the environment: threads may ring late
+  Edge *edge = new Edge{};
   edge->env = env;
   edge->open = true;
   find_stack(edge);
@@ -360,19 +395,26 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   }
   edge->number = realm_number(edge->id);
   edge->realm = &arena()->realms[edge->number];
-  napi_value name = Napi::String::New(env, "haft doorbell");
-  if (napi_create_threadsafe_function(env, drain, nullptr, name, 1, 1, nullptr, nullptr, nullptr, nullptr,
-                                      &edge->doorbell) != napi_ok ||
-      napi_unref_threadsafe_function(env, edge->doorbell) != napi_ok ||
-      napi_create_reference(env, direct, 1, &edge->direct) != napi_ok ||
-      napi_add_env_cleanup_hook(env, end_of_environment, edge) != napi_ok) {
+  edge->doorbell.data = edge;
+  uv_loop_t *loop = nullptr;
+  napi_value name = Napi::String::New(env, "haft");
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok || uv_async_init(loop, &edge->doorbell, answer_doorbell) != 0) {
     realm_close(edge->id, 0);
+    delete edge;
+    return Napi::Number::New(env, HAFT_E_INTERNAL);
+  }
+  uv_unref(reinterpret_cast<uv_handle_t *>(&edge->doorbell));
+  if (napi_async_init(env, nullptr, name, &edge->context) != napi_ok ||
+      napi_create_reference(env, drain, 1, &edge->drain) != napi_ok ||
+      napi_create_reference(env, direct, 1, &edge->direct) != napi_ok ||
+      napi_add_async_cleanup_hook(env, end_of_environment, edge, &edge->at_end) != napi_ok) {
+    close_edge(edge);
     return Napi::Number::New(env, HAFT_E_INTERNAL);
   }
   Napi::Object realm = Napi::Object::New(env);
   napi_value buffer;
   if (napi_create_external_arraybuffer(env, edge->realm, offsetof(Realm, names), nullptr, nullptr, &buffer) != napi_ok) {
-    realm_close(edge->id, 0);
+    close_edge(edge);
     return Napi::Number::New(env, HAFT_E_INTERNAL);
   }
   realm.Set("buffer", Napi::Value(env, buffer));

@@ -60,7 +60,8 @@ class Copy {
   /** Runs the test of an entry: undefined if it passes, else what failed. */
   async test({ program, build, vitest, name, model, define }) {
     if (vitest) return this.#vitest(vitest, name);
-    if (program) return this.#native(program, ['--timeout', String(SECONDS), ...(build ? ['--build', build] : [])]);
+    if (program)
+      return this.#native(program, ['--timeout', String(SECONDS), ...(build ? ['--build', build] : [])]);
     return this.#native(model, [], define ? `${model} with ${define}` : model);
   }
 
@@ -84,19 +85,34 @@ class Copy {
       const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
       const { status, output } = await execute(process.execPath, [tsc, '-p', '.'], { cwd: this.#folder });
       // Whatever is unused after the change is no matter; tsc writes the files all the same.
-      if (status !== 0 && /error TS(?!6133|6192|6196)/.test(output)) throw new Plain(`it does not compile: ${output}`);
+      if (status !== 0 && /error TS(?!6133|6192|6196)/.test(output))
+        throw new Plain(`it does not compile: ${output}`);
       this.#compiled = true;
     }
     const json = path.join(this.#folder, 'result.json');
     fs.rmSync(json, { force: true });
     const vitest = path.join(root, 'node_modules/vitest/vitest.mjs');
-    const args = [vitest, 'run', file, '-t', name, '--reporter=json', `--outputFile=${json}`, '--testTimeout=30000'];
-    const { output, timedOut } = await execute(process.execPath, args, { cwd: this.#folder, timeout: 5 * SECONDS * 1000 });
+    const args = [
+      vitest,
+      'run',
+      file,
+      '-t',
+      name,
+      '--reporter=json',
+      `--outputFile=${json}`,
+      '--testTimeout=30000',
+    ];
+    const { output, timedOut } = await execute(process.execPath, args, {
+      cwd: this.#folder,
+      timeout: 5 * SECONDS * 1000,
+    });
     if (timedOut) return `${file}: no end`;
     const report = readJson(json, output);
     const tests = report.testResults.flatMap((result) => result.assertionResults);
     if (tests.every(({ status }) => status !== 'passed' && status !== 'failed'))
-      throw new Plain(`no test of ${file} is named "${name}": ${report.testResults.map((r) => r.message).join(' ')}`);
+      throw new Plain(
+        `no test of ${file} is named "${name}": ${report.testResults.map((r) => r.message).join(' ')}`,
+      );
     return tests.find(({ status }) => status === 'failed')?.fullName;
   }
 

@@ -43,7 +43,7 @@ import {
 import { INDEX_MASK, SLOT_MASK } from './handle.js';
 import { type Op, TYPES } from './kind.js';
 import type { Mirror } from './mirror.js';
-import { cellsOf, SHAPE_TYPES_MASK, Wire } from './wire.js';
+import { cellsOf, describe, SHAPE_TYPES_MASK, Wire } from './wire.js';
 
 /** What the drain needs of the registry. */
 export interface Receiver {
@@ -65,6 +65,7 @@ const BUDGET_MESSAGES = 4096;
 const BUDGET_MILLISECONDS = 2;
 const CLOCK_EVERY = 64;
 const HEAD_EVERY = 16;
+const DEPTH_MOST = 16;
 const LINGER_MOST = 0.05; // milliseconds
 const LINGER_LEAST = 0.002;
 const LINGER_LOOKS = 64; // between two looks at the clock
@@ -111,6 +112,8 @@ export class Mailboxes {
   #closed = false;
   /** Handlers that run now, one inside the other. */
   #running = 0;
+  /** Drains that run now, one inside the other. */
+  #draining = 0;
   delivered = 0;
   gone = 0;
 
@@ -135,6 +138,12 @@ export class Mailboxes {
 
   /** Handles what waits, within a budget of messages and time; rings for the rest. May be called by a handler. */
   drain(): void {
+    // A drain inside a handler has what is left of the outer one's budget, and at some depth leaves the rest to it: a
+    // handler that drains is served by the next drain, and that one's handler by the next.
+    if (this.#draining > 0) {
+      if (this.#draining < DEPTH_MOST) this.#drainAll();
+      return;
+    }
     const now = performance.now();
     this.#left = BUDGET_MESSAGES;
     this.#deadline = now + BUDGET_MILLISECONDS;
@@ -148,6 +157,21 @@ export class Mailboxes {
     if (busy) this.#linger = 0;
     else if (now - this.#endedAt < 2 * LINGER_MOST) this.#linger = Math.max(this.#linger, LINGER_MOST / 2);
 
+    this.#drainAll();
+    if (this.#calls > 0 && !this.#closed) this.#endedAt = performance.now();
+  }
+
+  #drainAll(): void {
+    this.#draining++;
+    try {
+      this.#drainUntilEmpty();
+    } finally {
+      this.#draining--;
+    }
+    if (!this.#closed) this.#flushWakes();
+  }
+
+  #drainUntilEmpty(): void {
     while (!this.#closed) {
       const rest = this.#drainMask(Atomics.exchange(this.#i32, DIRTY_WORD, 0));
       if (this.#closed) return;
@@ -157,7 +181,7 @@ export class Mailboxes {
       }
       if (Atomics.load(this.#i32, DIRTY_WORD) !== 0) continue;
       this.#flushWakes();
-      if (this.#calls > 0 && this.#linger >= LINGER_LEAST && !this.#thenable && !this.#woke) {
+      if (this.#draining === 1 && this.#calls > 0 && this.#linger >= LINGER_LEAST && !this.#thenable && !this.#woke) {
         const more = this.#lingerForCalls();
         if (this.#closed) return;
         if (more) continue;
@@ -174,9 +198,6 @@ export class Mailboxes {
       if (Atomics.load(this.#i32, DIRTY_WORD) === 0) break;
       if (Atomics.exchange(this.#i32, ARMED_WORD, 0) === 0) break; // a producer rings: we come back
     }
-    if (this.#closed) return;
-    this.#flushWakes();
-    if (this.#calls > 0) this.#endedAt = performance.now();
   }
 
   /** A message of C on this very thread: its handler runs at once. */
@@ -206,14 +227,17 @@ export class Mailboxes {
       this.delivered++;
       const result = invoke(block.values[slot], op, args);
       if (this.#closed) return;
-      if (isThenable(result)) {
+      const later = isThenable(result);
+      if (this.#closed) return;
+      if (later) {
         Promise.resolve(result).then(undefined, () => {}); // nobody will hear its failure
         this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_DEADLOCK.status);
         return;
       }
       this.#wire.writeResult(DIRECT_REPLY, op, result);
     } catch (error) {
-      if (!this.#closed) this.#wire.writeError(DIRECT_REPLY, error);
+      const description = describe(error);
+      if (!this.#closed) this.#wire.writeError(DIRECT_REPLY, description);
     }
   }
 
@@ -345,7 +369,9 @@ export class Mailboxes {
     try {
       const result = invoke(block.values[slot], op, args);
       if (this.#closed) return; // P22: the handler closed the realm, and its memory may be another's by now
-      if (isThenable(result)) this.#answerLater(reply, op, result);
+      const later = isThenable(result); // may run a getter of the user's
+      if (this.#closed) return;
+      if (later) this.#answerLater(reply, op, result as PromiseLike<unknown>);
       else this.#answer(reply, op, result);
     } catch (error) {
       this.#answerError(reply, error);
@@ -388,8 +414,9 @@ export class Mailboxes {
   }
 
   #answerError(reply: number, error: unknown): void {
+    const description = describe(error);
     if (this.#closed) return;
-    this.#wire.writeError(replyOffset(reply), error);
+    this.#wire.writeError(replyOffset(reply), description);
     this.#finish(reply);
   }
 

@@ -181,9 +181,8 @@ export class Wire {
     throw new WireError('HAFT_E_RESULT', message, op.kindName);
   }
 
-  /** Writes what a handler threw: status, and name, message and stack as text. Never throws. */
-  writeError(reply: number, error: unknown): void {
-    const { status, text } = describe(error);
+  /** Writes what a handler threw. Never throws. */
+  writeError(reply: number, { status, text }: Description): void {
     try {
       this.#writeText(reply, text);
     } catch {
@@ -327,7 +326,14 @@ function fits(declared: number, value: number): boolean {
 
 const TEXT_MOST = 3500;
 
-function describe(error: unknown): { status: number; text: string } {
+/** A status, and name, message and stack as one text, with NUL between them. */
+export interface Description {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Describes what a handler threw, whatever it is. May run getters of the user's. Never throws. */
+export function describe(error: unknown): Description {
   let status: number = STATUSES.HAFT_E_EXCEPTION.status;
   let name = 'Error';
   let message = '';

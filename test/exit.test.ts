@@ -33,13 +33,13 @@ describe('P25: native threads go on calling', () => {
   it('at process.exit', () => ends('process.exit(7);', 7));
   it('at process.exit later', () => ends('later(() => process.exit(7));', 7));
   it('at process.exit while the host runs', () => ends('later(() => process.exit(7));', 7, { stay: true }));
-  it('at process.exit in a handler', () =>
-    ends('bystander.add = () => process.exit(9); registry.ref();', 9));
+  it('at process.exit in a handler', () => ends('bystander.add = () => process.exit(9); registry.ref();', 9));
   it('at process.exit with every exit listener removed', () =>
     ends("later(() => { process.removeAllListeners('exit'); process.exit(5); });", 5, { stay: true }));
   it('at process.exit in an exit listener', () =>
     ends("process.on('exit', () => process.exit(4)); later(() => {});", 4));
-  it('at an uncaught exception', () => ends("later(() => { throw new Error('uncaught'); });", 1, { stay: true }));
+  it('at an uncaught exception', () =>
+    ends("later(() => { throw new Error('uncaught'); });", 1, { stay: true }));
   it('at an unhandled rejection', () => ends("Promise.reject(new Error('unhandled')); registry.ref();", 1));
   it('with many registries open', () =>
     ends('const more = Array.from({ length: 20 }, () => new Registry()); later(() => process.exit(3));', 3));
@@ -92,7 +92,7 @@ describe('what a post’s handler throws, without a listener', () => {
         registry.on('error', () => { throw new Error('in the listener'); });
       `),
     );
-    expect(ended.stdout).toBe('unhandled in the listener\n'.repeat(3) + 'code 0\n');
+    expect(ended.stdout).toBe(`${'unhandled in the listener\n'.repeat(3)}code 0\n`);
   });
 });
 

@@ -1,6 +1,7 @@
 // What a handle promises, over both tables: whatever is written against one also runs on the other.
 import { formatHandle, functionKind, HaftError, type Handle, HandleTable, kind, Registry } from 'haft';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { expectExit, script } from './support/child.js';
 import { NEVER_HANDLES, TABLES, type Table, thrown } from './support/tables.js';
 
 class Counter {
@@ -595,6 +596,32 @@ describe.each(TABLES)('%s', (_, { open, settle }) => {
 });
 
 describe('HandleTable', () => {
+  it('P6: no value is the handle of a free slot, not even of slot 0 of block 0', async () => {
+    // Blocks are numbered from a random base: here from 0, so that 0 is an index that the table has.
+    const source = `
+      import assert from 'node:assert/strict';
+      import crypto from 'node:crypto';
+      import { syncBuiltinESMExports } from 'node:module';
+      crypto.randomBytes = (n) => Buffer.alloc(n);
+      syncBuiltinESMExports();
+      const { HandleTable } = await import('haft');
+      const table = new HandleTable();
+      const first = table.create('first');
+      assert.equal(first % 2 ** 26, 0);
+      for (const free of [true, false]) {
+        if (free) table.delete(first);
+        else assert.equal(table.create('again') % 2 ** 26, 0);
+        for (const value of [0, -0, 0n, NaN, 2 ** 26, -1, 1, undefined, null, '']) {
+          assert.equal(table.has(value), false);
+          for (const use of ['get', 'delete', 'retain', 'release']) {
+            assert.throws(() => table[use](value), { code: 'HAFT_E_FORGED' });
+          }
+        }
+      }
+    `;
+    expectExit(await script(source));
+  });
+
   it.each([0, -1, 27, 1.5, Number.NaN, '2'])('refuses generationBits %s', (generationBits) => {
     const error = thrown(
       'HAFT_E_ARGUMENT',

@@ -13,7 +13,7 @@ const refused = (table: HandleTable | Registry, handle: number, codes: string[])
   expect(table.tryGet(handle as Handle)).toBeUndefined();
   for (const use of ['get', 'delete', 'retain', 'release'] as const) {
     try {
-      table[use](handle as Handle);
+      (table[use] as (value: number) => unknown).call(table, handle);
       expect.fail(`${use} took it`);
     } catch (error) {
       expect(codes).toContain((error as { code: string }).code);
@@ -43,7 +43,8 @@ describe('a second copy of the package', () => {
     const folder = mkdtempSync(join(tmpdir(), 'haft-copy-'));
     try {
       mkdirSync(join(folder, 'build', 'Release'), { recursive: true });
-      for (const name of ['package.json', 'dist']) cpSync(join(root, name), join(folder, name), { recursive: true });
+      for (const name of ['package.json', 'dist'])
+        cpSync(join(root, name), join(folder, name), { recursive: true });
       cpSync(built('haft.node'), join(folder, 'build', 'Release', 'haft.node'));
       symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
       const source = `
@@ -167,7 +168,9 @@ describe('the event loop', () => {
     );
     for (const ended of quick) expect(expectExit(ended).stdout).toBe('end\n');
     const kept = await script(
-      source("registry.ref().ref().unref(); console.log('kept'); setTimeout(() => { console.log('still'); process.exit(3); }, 300).unref();"),
+      source(
+        "registry.ref().ref().unref(); console.log('kept'); setTimeout(() => { console.log('still'); process.exit(3); }, 300).unref();",
+      ),
     );
     expect(expectExit(kept, 3).stdout).toBe('kept\nstill\nend\n');
   });

@@ -38,7 +38,7 @@ describe('haft', () => {
     const { stdout, stderr } = expectExit(await haft(['--help']));
     for (const word of ['run', '--include', '--version', 'JavaScript']) expect(stdout).toContain(word);
     expect(stderr).toBe('');
-    expect(expectExit(await haft(['run', '--help'])).stdout).toMatch(/<host>[^]*<logic>/);
+    expect(expectExit(await haft(['run', '--help'])).stdout).toMatch(/<host>[\s\S]*<logic>/);
   });
 
   it.each([
@@ -93,7 +93,11 @@ describe('haft run', () => {
       ['the host is no library', () => [file('text.so', 'just text'), logic], /text\.so/],
       ['the host is empty', () => [file('empty.so', ''), logic], /empty\.so/],
       ['there is no logic', () => [host, 'none.mjs'], /no logic module none\.mjs/],
-      ['the logic is no JavaScript', () => [host, file('bad.mjs', 'export default (')], /bad\.mjs.*SyntaxError/],
+      [
+        'the logic is no JavaScript',
+        () => [host, file('bad.mjs', 'export default (')],
+        /bad\.mjs.*SyntaxError/,
+      ],
       [
         'the logic throws on load',
         () => [host, file('throws.mjs', "throw new RangeError('on load');")],
@@ -109,7 +113,11 @@ describe('haft run', () => {
         () => [host, file('named.mjs', 'export const logic = () => {};')],
         /named\.mjs.*default export/,
       ],
-      ['the default export is no function', () => [host, file('object.mjs', 'export default {};')], /object\.mjs/],
+      [
+        'the default export is no function',
+        () => [host, file('object.mjs', 'export default {};')],
+        /object\.mjs/,
+      ],
       [
         'the logic throws while it starts',
         () => [host, file('starts.mjs', "export default () => { throw new TypeError('at start'); };")],
@@ -120,7 +128,11 @@ describe('haft run', () => {
         () => [host, file('rejects.mjs', "export default async () => { throw new TypeError('later'); };")],
         /rejects\.mjs.*TypeError: later/,
       ],
-      ['the logic throws null', () => [host, file('null.mjs', 'export default () => { throw null; };')], /null\.mjs.*null/],
+      [
+        'the logic throws null',
+        () => [host, file('null.mjs', 'export default () => { throw null; };')],
+        /null\.mjs.*null/,
+      ],
       [
         'the logic throws what cannot be shown',
         () => [host, file('odd.mjs', 'export default () => { throw Object.create(null); };')],
@@ -199,7 +211,10 @@ describe('haft run', () => {
   });
 
   it('an uncaught exception of the logic ends it with its stack and exit code 1', async () => {
-    const crash = file('crash.mjs', "export default () => { setTimeout(() => { throw new Error('crash'); }, 20); };");
+    const crash = file(
+      'crash.mjs',
+      "export default () => { setTimeout(() => { throw new Error('crash'); }, 20); };",
+    );
     const { stderr } = expectExit(await haft(['run', host, crash, '--', 'for ever']), 1);
     expect(stderr).toContain('Error: crash');
   });

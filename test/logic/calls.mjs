@@ -17,9 +17,17 @@ export default function calls(registry) {
   const join = host.func('int32_t join_answered()');
   let joined = 0;
   offer(registry, 'gate', {}, gate);
-  offer(registry, 'join', {}, () => {
-    joined += join();
-  });
+  // One object, so that its messages come in order.
+  class Pair {
+    answer(x) {
+      return x;
+    }
+    join() {
+      joined += join();
+    }
+  }
+  const PairKind = kind(Pair, { answer: { args: ['f64'], returns: 'f64' }, join: {} });
+  registry.publish('pair', registry.create(new Pair(), PairKind));
   offer(registry, 'joined', { returns: 'f64' }, () => joined);
   offer(registry, 'echo', { args: ['f64'], returns: 'f64' }, (x) => x);
   offer(registry, 'say', { returns: 'str' }, () => 'said');

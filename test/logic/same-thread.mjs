@@ -5,8 +5,20 @@ import koffi from 'koffi';
 
 const [way, name] = process.argv.slice(2);
 const LIBRARY = 'build/Release/same_thread.so';
-const [CALL, POST, POST_BLOCK, CALL_MANY, RETAIN, RELEASE, CHECK, FIND, CALL_BIG, CALL_HANDLE, LAST_ERROR, DROPPED] =
-  Array(12).keys();
+const [
+  CALL,
+  POST,
+  POST_BLOCK,
+  CALL_MANY,
+  RETAIN,
+  RELEASE,
+  CHECK,
+  FIND,
+  CALL_BIG,
+  CALL_HANDLE,
+  LAST_ERROR,
+  DROPPED,
+] = Array(12).keys();
 const STALE = -2;
 const KIND = -3;
 const REALM = -4;
@@ -143,7 +155,10 @@ const cases = {
   },
   nested: () => {
     assert.equal(act(CALL, h, ops.down, 30), 30);
-    assert.deepEqual(sample.log, Array.from({ length: 30 }, (_, i) => i + 1));
+    assert.deepEqual(
+      sample.log,
+      Array.from({ length: 30 }, (_, i) => i + 1),
+    );
     assert.equal(sample.down(3), 3);
     assert.equal(act(CALL, h, ops.deeper, 1), EXCEPTION); // a status is no result, and nothing stays pending
     assert.equal(act(CALL, h, ops.add, 1) > 0, true);
@@ -177,7 +192,7 @@ const cases = {
     other.close();
     assert.equal(act(CALL, foreign.handle, ops.add, 1), CLOSED);
   },
-  'P17': async () => {
+  P17: async () => {
     for (const n of [1, 2, 3]) assert.equal(act(POST, h, ops.add, n), 0);
     assert.equal(act(CALL, h, ops.add, 99), 1);
     assert.deepEqual(sample.log, [99]);
@@ -223,7 +238,10 @@ const cases = {
     act(POST, spare.handle, ops.add, 3);
     await turn();
     assert.throws(() => registry.get(h), { code: 'HAFT_E_CLOSED' });
-    assert.deepEqual([...sample.log, ...spare.log].filter((n) => n === 2), []);
+    assert.deepEqual(
+      [...sample.log, ...spare.log].filter((n) => n === 2),
+      [],
+    );
     assert.equal(act(CALL, h, ops.add, 1), CLOSED);
   },
   'P22: closed by a handler of a drain inside a call': () => {

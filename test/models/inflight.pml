@@ -1,15 +1,16 @@
 // P21: when a realm that closes has waited, nobody is at work in it, and nobody of its time is at work in the next
 // realm of the same number. A native operation counts itself in, or claims a cell of a ring, and then looks at the
 // realm; the realm changes its state and then looks at the counts and the rings (native/core/process.h, realm.cc,
-// mailbox.cc). To make the number free again, first the id goes, and then the counts are read once more.
+// mailbox.cc). A caller that waited may still finish while the realm is closing, so the realm looks once more when it is
+// closed, and only then is its number free.
 //
 // The closer's stores wait in a buffer unless they are sequentially consistent; so does an increment.
-// breaks: LOOK_FIRST STORE_BUFFERED COUNT_BUFFERED CLAIM_LATE RECYCLE_COUNTS_FIRST OWN_COUNTED
+// breaks: LOOK_FIRST STORE_BUFFERED COUNT_BUFFERED CLAIM_LATE ONE_WAIT ANY_STATE OWN_COUNTED
 
 #define OPEN 1
 #define CLOSING 2
 #define CLOSED 3
-#define TAKEN 4 /* being made free, or opened again */
+#define TAKEN 4 /* being made free, or opened again; the id stays until then */
 
 byte life = OPEN, id = 1;
 byte count;
@@ -62,11 +63,15 @@ proctype Operation() {
   count_out()
 }
 
-/* A caller that waited and now gives up or reads its answer: any state will do, but it must be its own realm. */
+/* A caller that waited, and now gives up or reads its answer: may do so while the realm is closing. */
 proctype Waiter() {
   bool ok;
   count_in();
+#ifdef ANY_STATE
   ok = (id == 1);
+#else
+  ok = (id == 1 && (life == OPEN || life == CLOSING));
+#endif
   if
   :: ok -> assert(memory == 1)
   :: else
@@ -113,27 +118,17 @@ proctype Closer() {
   count_in(); /* P22: a handler that closes its realm */
 #endif
   set_life(CLOSING);
-  /* Waits, for a bounded time: then the edge stays. */
-  if
-  :: QUIET -> edge = 0
-  fi;
+  QUIET;
+#ifdef ONE_WAIT
+  edge = 0;
   set_life(CLOSED);
-  !life_waits;
-  /* Made free, and opened again. */
-#ifdef RECYCLE_COUNTS_FIRST
-  do
-  :: QUIET -> break
-  od;
-  life = TAKEN;
 #else
-  do
-  :: atomic { life = TAKEN; id = 0 }
-    if
-    :: QUIET -> break
-    :: !QUIET -> atomic { life = CLOSED; id = 1 }
-    fi
-  od;
+  set_life(CLOSED);
+  QUIET;
+  edge = 0;
 #endif
+  !life_waits;
+  life = TAKEN;
   memory = 2;
   atomic { id = 2; life = OPEN }
   edge = 2

@@ -186,6 +186,37 @@ void late_waiters(int rounds) {
   check_all_replies_free(c.number);
 }
 
+// P21: a realm in which something is in flight is not quiet, and its number is not used again before that has ended.
+void not_quiet() {
+  say("P21 what is in flight keeps the realm");
+  for (const bool by_claim : {true, false}) {
+    Consumer c;
+    const haft_handle handle = c.create(kind());
+    Claim claimed;
+    if (by_claim)
+      claimed = claim(c.realm->rings[shard_of(handle)], 3);
+    else
+      in_flight[c.number][5].count++;
+    CHECK(!c.close(2));
+    CHECK_STATUS(slot_retain(handle), HAFT_E_CLOSED);
+    CHECK_STATUS(realm_check(c.id), HAFT_E_CLOSED);
+    {
+      Consumer other;
+      CHECK(other.number != c.number);
+    }
+    if (by_claim) {
+      claimed.cell->op = 0;
+      claimed.cell->shape = 3u << kShapeCellsShift;
+      publish(claimed);
+    } else {
+      in_flight[c.number][5].count--;
+    }
+    Consumer next;
+    CHECK(next.number == c.number);
+    next.drain();
+  }
+}
+
 // The last thing a realm's handles answer.
 void all_realms() {
   say("all realms");
@@ -258,6 +289,7 @@ void messages_of_the_old_realm() {
 }  // namespace
 
 int main() {
+  not_quiet();
   messages_of_the_old_realm();
   blocks_are_adopted();
   close_and_reopen(amount(240));

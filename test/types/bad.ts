@@ -1,0 +1,106 @@
+// What must not compile: each line behind `@ts-expect-error` is an error, or that comment is one.
+import { type ErrorCode, type Handle, HandleTable, kind, Registry } from 'haft';
+
+class Counter {
+  total = 0;
+  add(n: number): number {
+    return n;
+  }
+  say(): string {
+    return '';
+  }
+  later(): Promise<string> {
+    return Promise.resolve('');
+  }
+}
+class Other {
+  different = true;
+  touch() {}
+}
+const CounterKind = kind(Counter, { add: { args: ['f64'], returns: 'f64' } });
+const OtherKind = kind(Other, { touch: {} });
+const table = new Registry();
+const plain = new HandleTable();
+
+// A method that the class does not have.
+// @ts-expect-error
+kind(Counter, { subtract: { args: ['f64'] } });
+// @ts-expect-error
+kind(Counter, { total: {} });
+// Arguments of another type, and too many.
+// @ts-expect-error
+kind(Counter, { add: { args: ['str'], returns: 'f64' } });
+// @ts-expect-error
+kind(Counter, { add: { args: ['i64'], returns: 'f64' } });
+// @ts-expect-error
+kind(Counter, { say: { args: ['f64'], returns: 'str' } });
+// @ts-expect-error
+kind(Counter, { add: { returns: 'f64' } });
+// A result of another type.
+// @ts-expect-error
+kind(Counter, { add: { args: ['f64'], returns: 'str' } });
+// @ts-expect-error
+kind(Counter, { say: { returns: 'f64' } });
+// @ts-expect-error
+kind(Counter, { later: { returns: 'f64' } });
+// Types that there are not.
+// @ts-expect-error
+kind(Counter, { add: { args: ['number'], returns: 'f64' } });
+// @ts-expect-error
+kind(Counter, { add: { args: ['void'], returns: 'f64' } });
+// @ts-expect-error
+kind(Counter, { say: { returns: 'string' } });
+// @ts-expect-error
+kind({}, {});
+
+// An object of another class, a handle of another class.
+// @ts-expect-error
+table.create(new Other(), CounterKind);
+// @ts-expect-error
+table.intern('text', CounterKind);
+// @ts-expect-error
+export const wrong: Handle<Other> = table.create(new Counter(), CounterKind);
+// @ts-expect-error
+export const narrowed: Handle<Counter> = table.create('text');
+// @ts-expect-error
+export const branded: Handle<Counter> = 4503599627370496;
+// A number without a kind has no type.
+// @ts-expect-error
+table.get(4503599627370496);
+// @ts-expect-error
+plain.tryGet(4503599627370496);
+// @ts-expect-error
+table.get(table.create(new Counter(), CounterKind)).touch();
+// @ts-expect-error
+table.get(1, OtherKind).add(1);
+// @ts-expect-error
+table.get('handle');
+// @ts-expect-error
+table.delete('handle');
+
+// Functions.
+// @ts-expect-error
+table.fn({ args: ['f64'] }, (text: string) => text);
+// @ts-expect-error
+table.fn({ returns: 'f64' }, () => 'text');
+// @ts-expect-error
+table.fn({ returns: 'bool' }, async () => 1);
+// @ts-expect-error
+table.fn({ args: ['double'] }, () => 1);
+// @ts-expect-error
+table.get(table.fn({ args: ['str'] }, () => {}))(1);
+
+// Names.
+// @ts-expect-error
+CounterKind.position('subtract');
+// @ts-expect-error
+table.on('errors', () => {});
+// @ts-expect-error
+export const code: ErrorCode = 'HAFT_E_NOTHING';
+// @ts-expect-error
+export const ok: ErrorCode = 'HAFT_OK';
+// @ts-expect-error
+new HandleTable({ generations: 2 });
+// A HandleTable has no native side.
+// @ts-expect-error
+plain.drain();
