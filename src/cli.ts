@@ -38,12 +38,21 @@ async function run(host: string, logicPath: string, args: string[]): Promise<voi
   const logic = await loadLogic(logicPath);
   const registry = new Registry();
   let interrupted: NodeJS.Signals | undefined;
+  let ready = false;
   const interrupt = (signal: NodeJS.Signals) => {
     // In order at the first signal: every call of the host returns HAFT_E_CLOSED. At the second, at once.
-    if (interrupted) process.exit(exitCodeOf(signal));
+    const again = interrupted !== undefined;
     interrupted = signal;
     registry.close();
+    if (again || !ready) process.exit(exitCodeOf(signal));
   };
+  const unsettled = () => {
+    console.error(
+      `haft: the logic ${logicPath} never became ready: nothing is left that could settle its promise`,
+    );
+    process.exit(1);
+  };
+  process.once('beforeExit', unsettled);
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   try {
@@ -51,9 +60,13 @@ async function run(host: string, logicPath: string, args: string[]): Promise<voi
   } catch (error) {
     throw new UserError(`the logic ${logicPath} threw while it started: ${describe(error)}`);
   }
+  process.off('beforeExit', unsettled);
+  ready = true;
   const code = await runHost(host, registry, args);
   registry.close();
-  process.exitCode = interrupted ? exitCodeOf(interrupted) : code;
+  // The shell sees eight bits: what is not 0 must not become it.
+  const seen = code !== 0 && (code & 0xff) === 0 ? 1 : code;
+  process.exitCode = interrupted ? exitCodeOf(interrupted) : seen;
   // Timers and sockets of the logic do not outlive the host.
   process.exit();
 }

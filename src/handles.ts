@@ -80,6 +80,7 @@ export abstract class Handles {
   tryGet(value: number | bigint, kind?: Kind): unknown {
     const handle = normalize(value);
     if (typeof handle !== 'number' || !this.holds(handle)) return undefined;
+    if (kind !== undefined) requireKind(kind);
     if (kind !== undefined && this.kindNumberOf(handle) !== this.numberOf(kind)) return undefined;
     return this.objectOf(handle);
   }
@@ -152,7 +153,7 @@ export abstract class Handles {
    */
   publish(name: string, handle: Handle | number | bigint): void {
     const known = this.#valid(handle);
-    const bytes = new TextEncoder().encode(name).length;
+    const bytes = typeof name === 'string' ? new TextEncoder().encode(name).length : 0;
     if (bytes === 0 || bytes > NAME_BYTES || name.includes('\0')) {
       throw new HaftError('HAFT_E_ARGUMENT', { message: `a name has 1 to ${NAME_BYTES} bytes and no NUL` });
     }
@@ -203,9 +204,7 @@ export abstract class Handles {
   }
 
   #checkedNumber(value: unknown, kind: Kind): number {
-    if (!(kind instanceof Kind)) {
-      throw new HaftError('HAFT_E_ARGUMENT', { message: 'the second argument is not a kind' });
-    }
+    requireKind(kind);
     if (kind.isFunction ? typeof value !== 'function' : !isObject(value)) {
       const wanted = kind.isFunction ? 'a function' : 'an object';
       throw new HaftError('HAFT_E_KIND', { kind: kind.name, message: `the value is not ${wanted}` });
@@ -215,6 +214,8 @@ export abstract class Handles {
 
   #checkKind(handle: number, kind: Kind): void {
     const number = this.kindNumberOf(handle);
+    if (number !== 0 && this.kindOfNumber(number) === kind) return;
+    requireKind(kind);
     if (number === this.numberOf(kind)) return;
     const actual = this.kindOfNumber(number)?.name ?? 'none';
     throw new HaftError('HAFT_E_KIND', {
@@ -241,6 +242,12 @@ export abstract class Handles {
 
   #error(status: number, handle: number): HaftError {
     return errorOfStatus(status, { handle, kind: this.kindOfNumber(this.kindNumberOf(handle))?.name });
+  }
+}
+
+function requireKind(kind: unknown): void {
+  if (!(kind instanceof Kind)) {
+    throw new HaftError('HAFT_E_ARGUMENT', { message: 'the second argument is not a kind' });
   }
 }
 

@@ -143,7 +143,11 @@ function checkDefinition(name: string, signatures: Signatures): void {
   if (bytes === 0 || bytes > KIND_NAME_BYTES || name.includes('\0')) {
     refuse(`a kind's name has 1 to ${KIND_NAME_BYTES} bytes and no NUL`);
   }
-  for (const [op, { args = [], returns = 'void' }] of Object.entries(signatures)) {
+  if (typeof signatures !== 'object' || signatures === null) refuse('the ops are not an object');
+  for (const [op, signature] of Object.entries(signatures)) {
+    if (typeof signature !== 'object' || signature === null)
+      refuse(`the signature of ${op} is not an object`);
+    const { args = [], returns = 'void' } = signature;
     if (op === '' || op.includes('\0')) refuse("an op's name is not empty and has no NUL");
     if (args.length > ARGS_MAX) refuse(`${op} has more than ${ARGS_MAX} arguments`);
     for (const type of [...args, returns]) {
@@ -164,7 +168,9 @@ function checkDefinition(name: string, signatures: Signatures): void {
  * results are checked against the class by the compiler, and the names once more here.
  *
  * @param options.name The name under which C finds the kind; the class's own unless given.
- * @throws HaftError `HAFT_E_ARGUMENT` for an unknown type, a method that the class does not have, or a bad name.
+ * The class is for the compiler: at run time any object may be given out as one of the kind, and a method that it does
+ * not have is an exception at the call.
+ * @throws HaftError `HAFT_E_ARGUMENT` for an unknown type, a name on the prototype that is no method, or a bad name.
  */
 export function kind<C extends abstract new (...args: never) => object, const O extends Signatures>(
   type: C,
@@ -185,6 +191,7 @@ const functionKinds = new Map<string, Kind>();
 
 /** The kind of plain functions with a signature; named by it, as in "fn(f64,str):bool". Its one op is "call". */
 export function functionKind<const S extends Signature>(signature: S): Kind<HandlerOf<S>, { call: S }> {
+  checkDefinition('fn', { call: signature });
   const name = `fn${signatureText(signature)}`;
   let known = functionKinds.get(name);
   if (!known) {

@@ -105,6 +105,7 @@ export class Mailboxes {
   #calls = 0;
   #thenable = false;
   #woke = false;
+  #lingers = false;
   #linger = 0;
   #lastShard = 0;
   #endedAt = 0;
@@ -136,14 +137,26 @@ export class Mailboxes {
     this.#closed = true;
   }
 
-  /** Handles what waits, within a budget of messages and time; rings for the rest. May be called by a handler. */
+  /** Handles what waits now, up to a number of messages. For handlers and other callers in JavaScript. */
+  drainNow(): void {
+    // At some depth the rest is the outer drains': a handler that drains is served by the next drain, and that one's
+    // handler by the next.
+    if (this.#draining === DEPTH_MOST) return;
+    const lingers = this.#lingers;
+    this.#lingers = false;
+    const outer = { left: this.#left, deadline: this.#deadline, clockAt: this.#clockAt };
+    this.#left = BUDGET_MESSAGES;
+    this.#deadline = Number.POSITIVE_INFINITY;
+    this.#clockAt = 0;
+    this.#drainAll();
+    this.#left = outer.left;
+    this.#deadline = outer.deadline;
+    this.#clockAt = outer.clockAt;
+    this.#lingers = lingers;
+  }
+
+  /** Answers the doorbell: handles what waits, within a budget of messages and time; rings for the rest. */
   drain(): void {
-    // A drain inside a handler has what is left of the outer one's budget, and at some depth leaves the rest to it: a
-    // handler that drains is served by the next drain, and that one's handler by the next.
-    if (this.#draining > 0) {
-      if (this.#draining < DEPTH_MOST) this.#drainAll();
-      return;
-    }
     const now = performance.now();
     this.#left = BUDGET_MESSAGES;
     this.#deadline = now + BUDGET_MILLISECONDS;
@@ -157,7 +170,9 @@ export class Mailboxes {
     if (busy) this.#linger = 0;
     else if (now - this.#endedAt < 2 * LINGER_MOST) this.#linger = Math.max(this.#linger, LINGER_MOST / 2);
 
+    this.#lingers = true;
     this.#drainAll();
+    this.#lingers = false;
     if (this.#calls > 0 && !this.#closed) this.#endedAt = performance.now();
   }
 
@@ -181,7 +196,13 @@ export class Mailboxes {
       }
       if (Atomics.load(this.#i32, DIRTY_WORD) !== 0) continue;
       this.#flushWakes();
-      if (this.#draining === 1 && this.#calls > 0 && this.#linger >= LINGER_LEAST && !this.#thenable && !this.#woke) {
+      if (
+        this.#lingers &&
+        this.#calls > 0 &&
+        this.#linger >= LINGER_LEAST &&
+        !this.#thenable &&
+        !this.#woke
+      ) {
         const more = this.#lingerForCalls();
         if (this.#closed) return;
         if (more) continue;

@@ -133,10 +133,10 @@ export class Registry extends Handles {
     return this;
   }
 
-  /** Handles what waits in the mailboxes now, within the budget of one drain, instead of in the next turn. */
+  /** Handles what waits in the mailboxes now, up to 4,096 messages, instead of in the next turn. A handler may call it. */
   drain(): void {
     this.requireOpen();
-    this.#mailboxes.drain();
+    this.#mailboxes.drainNow();
   }
 
   /** Keeps the event loop alive until `unref`; they count. A running host does it by itself. */

@@ -10,9 +10,14 @@ export const DEFAULT_LOGIC = fileURLToPath(new URL('./logic/flights.js', import.
 
 const FUNCTIONS = ['decode', 'partition', 'state', 'compute', 'encode'];
 
-/** What the user's functions make. They have no ops of their own: C carries them from one object to the next. */
-class StreamRecord {}
-class StreamState {}
+/** What the user's functions make, whatever it is. It has no ops of its own: C carries it from one object to the next. */
+class Box {
+  constructor(value) {
+    this.value = value;
+  }
+}
+class StreamRecord extends Box {}
+class StreamState extends Box {}
 
 const RecordKind = kind(StreamRecord, {});
 const StateKind = kind(StreamState, {});
@@ -28,35 +33,38 @@ class Step {
 /** From a line to a record. */
 class Decoder extends Step {
   decode(line, lineNumber) {
-    return this.registry.create(this.logic.decode(line, lineNumber), RecordKind);
+    return this.registry.create(new StreamRecord(this.logic.decode(line, lineNumber)), RecordKind);
   }
 }
 
 /** From a record to its key. */
 class Partition extends Step {
   partition(record) {
-    return this.logic.partition(this.registry.get(record, RecordKind));
+    return this.logic.partition(this.registry.get(record, RecordKind).value);
   }
 }
 
 /** From a key to its first state. */
 class States extends Step {
   state(key) {
-    return this.registry.create(this.logic.state(key), StateKind);
+    return this.registry.create(new StreamState(this.logic.state(key)), StateKind);
   }
 }
 
 /** From a record to what it does to its key's state. */
 class Computation extends Step {
   compute(state, record) {
-    this.logic.compute(this.registry.get(state, StateKind), this.registry.get(record, RecordKind));
+    this.logic.compute(
+      this.registry.get(state, StateKind).value,
+      this.registry.get(record, RecordKind).value,
+    );
   }
 }
 
 /** From a state to the result that is printed. */
 class Encoder extends Step {
   encode(key, state) {
-    return this.logic.encode(key, this.registry.get(state, StateKind));
+    return this.logic.encode(key, this.registry.get(state, StateKind).value);
   }
 }
 

@@ -22,19 +22,21 @@ afterAll(() => {
 describe('P6', () => {
   it('a handle table that has index 0 takes no input for a handle', () => {
     const table = new HandleTable();
+    const none = () => {
+      for (const input of inputs) {
+        expect(table.has(input)).toBe(false);
+        expect(table.tryGet(input as Handle)).toBeUndefined();
+        expect(() => table.get(input as Handle)).toThrow(expect.objectContaining({ code: 'HAFT_E_FORGED' }));
+        expect(() => table.delete(input)).toThrow(expect.objectContaining({ code: 'HAFT_E_FORGED' }));
+      }
+    };
+    none();
     const handle = table.create('first');
     expect(handle % 2 ** 26).toBe(0); // the table does begin at block 0
+    none();
     table.delete(handle);
-    const second = table.create('second'); // and slot 0 is in use, then free again
-    table.create('third');
-    table.delete(second);
-    for (const input of inputs) {
-      expect(table.has(input)).toBe(false);
-      expect(table.tryGet(input as Handle)).toBeUndefined();
-      expect(() => table.get(input as Handle)).toThrow(expect.objectContaining({ code: 'HAFT_E_FORGED' }));
-      expect(() => table.delete(input)).toThrow(expect.objectContaining({ code: 'HAFT_E_FORGED' }));
-    }
-    expect(table.stats().live).toBe(1);
+    none();
+    expect(table.stats().live).toBe(0);
   });
 
   it('the mirror of a registry that has index 0 takes no input for a handle', async () => {
@@ -43,10 +45,15 @@ describe('P6', () => {
     const mirror = new Mirror(0);
     const block = new Block(new Int32Array(4 * 1024), 4);
     mirror.addBlock(0, block);
-    const handle = mirror.publish('first', 0);
+    const none = () => {
+      for (const input of inputs) {
+        expect(mirror.blockOf(input & 0x3ffffff)?.handles[input & 1023] === input).toBe(false);
+      }
+    };
+    none();
+    mirror.publish('first', 0);
+    none();
     mirror.drop(block, 0);
-    for (const input of [...inputs, handle]) {
-      expect(mirror.blockOf(input & 0x3ffffff)?.handles[input & 1023] === input).toBe(false);
-    }
+    none();
   });
 });

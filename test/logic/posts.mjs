@@ -26,9 +26,8 @@ export default function posts(registry) {
       this.log.push(n);
       const before = this.log.length;
       registry.drain();
-      // All 900 were posted before the first handler ran.
-      if (this.log.length !== 900) waited++;
-      if (before > this.log.length) throw new Error('lost');
+      // All 900 were posted before the first handler ran: a drain, however short its time, handles some of the rest.
+      if (this.log.length === before && before < 900) waited++;
     }
     count() {
       return this.log.length;
