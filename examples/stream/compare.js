@@ -18,12 +18,15 @@ function runChild(table, { logic, threads, repeat }, input, file) {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const end = () => child.kill('SIGTERM'); // Ctrl-C reaches it from the terminal, this does not
+    process.once('SIGTERM', end);
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text) => {
       said += text;
     });
     child.on('error', reject);
     child.on('close', (code) => {
+      process.off('SIGTERM', end);
       if (code === 0) {
         resolve({ report: JSON.parse(readFileSync(file, 'utf8')), said });
       } else {

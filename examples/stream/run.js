@@ -10,6 +10,8 @@ import { showProgress } from './progress.js';
 
 const HOST = fileURLToPath(new URL('../../build/Release/stream_host.so', import.meta.url));
 
+const SIGNALS = ['SIGINT', 'SIGTERM'];
+
 /** How long the last drops may take until they count as a leak. */
 const DRAIN_MS = 2000;
 
@@ -38,26 +40,26 @@ export async function runTable({ table, threads, repeat }, { logic, input }) {
   const folder = mkdtempSync(join(tmpdir(), 'haft-stream-'));
   const file = join(folder, 'report.json');
   const progress = showProgress(registry);
-  let interrupted = false;
-  const close = () => {
-    interrupted = true;
+  let exitCode = 0; // of the signal that ended it
+  const close = (signal) => {
+    exitCode = signal === 'SIGINT' ? 130 : 143;
     progress.finish();
     registry.close();
   };
-  process.once('SIGINT', close);
+  for (const signal of SIGNALS) process.once(signal, close);
   try {
     const handles = [...publish(registry, logic), ...progress.handles];
     const args = { '--input': input, '--threads': threads, '--repeat': repeat, '--report': file };
     const code = await runHost(HOST, registry, Object.entries(args).flat().map(String)).catch((error) => {
       throw new Problem(error.message);
     });
-    if (interrupted) throw new Problem('', 130); // the host has said so
+    if (exitCode !== 0) throw new Problem('', exitCode); // the host has said so
     for (const handle of handles) registry.delete(handle);
     if (code !== 0) throw new Problem('', code);
     const { threads: ran, results, ...figures } = JSON.parse(readFileSync(file, 'utf8'));
     return { table, threads: ran, ...figures, handles: await drained(registry), results };
   } finally {
-    process.off('SIGINT', close);
+    for (const signal of SIGNALS) process.off(signal, close);
     progress.finish();
     registry.close();
     rmSync(folder, { recursive: true, force: true });
