@@ -76,7 +76,8 @@ async function loadLogic(path: string): Promise<Logic> {
   try {
     module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && isAbout(error, path);
+    const missing =
+      (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_MODULE_NOT_FOUND' && isAbout(error, path);
     throw new UserError(
       missing ? `there is no logic module ${path}` : `the logic ${path} does not load: ${describe(error)}`,
     );
@@ -90,15 +91,23 @@ async function loadLogic(path: string): Promise<Logic> {
 }
 
 function isAbout(error: unknown, path: string): boolean {
-  return String((error as Error).message).includes(`'${resolve(path)}'`);
+  return String((error as Error | undefined)?.message).includes(`'${resolve(path)}'`);
 }
 
 function exitCodeOf(signal: NodeJS.Signals): number {
   return signal === 'SIGINT' ? 130 : 143;
 }
 
+/** On one line, whatever was thrown. */
 function describe(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  try {
+    return (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).replaceAll(
+      /\s+/g,
+      ' ',
+    );
+  } catch {
+    return 'a value that cannot be shown';
+  }
 }
 
 try {

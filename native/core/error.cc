@@ -63,7 +63,10 @@ haft_status fail(haft_status status, haft_handle handle, const char *detail) {
 
 haft_status fail_text(haft_status status, haft_handle handle, const char *text, uint32_t bytes) {
   LastError &l = last;
-  const uint32_t kept = bytes < kTextBytes - 3 ? bytes : kTextBytes - 3;
+  uint32_t kept = bytes < kTextBytes - 3 ? bytes : kTextBytes - 3;
+  if (kept < bytes) {
+    while (kept > 0 && ((unsigned char)text[kept] & 0xc0) == 0x80) kept--;  // not in the midst of a letter
+  }
   memcpy(l.text, text, kept);
   memset(l.text + kept, 0, 3);  // ends whichever of the three parts was cut
   fail(status, handle);

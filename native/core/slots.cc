@@ -45,6 +45,11 @@ void push_reclaim(const Target &t) {
   if (head == 0) notify(t.realm, kShards + t.shard);  // P4: an idle realm would hold the object for ever
 }
 
+// The realm may have closed, and swept the slot, since it was located: the handle did not go stale by itself (P24).
+haft_status refuse(haft_status status, const Target &t) {
+  return fail(status == HAFT_E_STALE && !still_open(t) ? HAFT_E_CLOSED : status, t.handle);
+}
+
 }  // namespace
 
 haft_status locate(haft_handle handle, Target *t) {
@@ -89,7 +94,7 @@ haft_status slot_check(haft_handle handle, haft_kind kind, uint64_t *word_out, T
   const uint64_t word = t->slot->word.load(std::memory_order_acquire);
   status = grade(*t, word);
   if (status == HAFT_OK && kind != 0 && word_kind(word) != kind) status = HAFT_E_KIND;
-  if (status != HAFT_OK) return fail(status, handle);
+  if (status != HAFT_OK) return refuse(status, *t);
   *word_out = word;
   return HAFT_OK;
 }
@@ -102,7 +107,7 @@ haft_status slot_retain(haft_handle handle) {
   for (;;) {
     status = grade(t, word);
     if (status == HAFT_OK && word_references(word) == kReferenceMask) status = HAFT_E_OVERFLOW;
-    if (status != HAFT_OK) return fail(status, handle);
+    if (status != HAFT_OK) return refuse(status, t);
     // Relaxed: the caller holds a reference or was handed the handle with an ordering of its own.
     if (t.slot->word.compare_exchange_weak(word, word + 1, std::memory_order_relaxed)) return HAFT_OK;
   }
@@ -129,7 +134,7 @@ haft_status slot_release(haft_handle handle) {
     push_reclaim(t);
     return HAFT_OK;
   }
-  return fail(status, handle);
+  return refuse(status, t);
 }
 
 haft_status slot_delete(haft_handle handle, uint64_t realm_id, bool *retired) {
