@@ -398,6 +398,37 @@ void own_thread() {
   CHECK(result.type == HAFT_VOID);
   nothing_left(c, 1);
 
+  say("P22 the own thread is not counted");
+  {
+    InFlight own(c.number, 3);
+    CHECK(in_flight_now(c.number) == 0);
+    std::thread([&] {
+      InFlight other(c.number, 3);
+      CHECK(in_flight_now(c.number) == 1);
+    }).join();
+  }
+
+  say("P22 a handler that closes its realm and opens the next");
+  {
+    Consumer first;
+    const haft_handle target = first.create(kind());
+    std::unique_ptr<Consumer> second;
+    first.handler = [&](const Message &) {
+      const uint32_t number = first.number;
+      CHECK(first.close());
+      second = std::make_unique<Consumer>();
+      CHECK(second->number == number);
+      second->handler = [](const Message &) { return Answer::i64(77); };
+      haft_value inner;
+      CHECK_STATUS(call(second->create(kind()), op(0), nullptr, 0, -1, &inner), HAFT_OK);
+      CHECK(inner.as.i64 == 77);
+      return Answer::i64(1);
+    };
+    // The answer that stands there is the other realm's.
+    CHECK_STATUS(call(target, op(0), nullptr, 0, -1, &result), HAFT_E_CLOSED);
+    CHECK(result.type == HAFT_VOID);
+  }
+
   say("P22 a handler that closes its realm");
   for (const bool direct : {true, false}) {
     Consumer closes;

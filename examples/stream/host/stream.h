@@ -21,7 +21,7 @@
 
 /* Records that a source thread has under way at once, and calls in one round trip. More means fewer trips, and a
 ** longer wait for each record. */
-enum { WINDOW = 64 };
+enum { WINDOW = 32 };
 
 /* Prints "stream: " and one sentence on stderr; returns false, for `return complain(...)`. */
 bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
