@@ -193,8 +193,9 @@ async function search(file, define) {
     // A property of liveness needs the search for cycles; without one the quicker search does.
     const cycles = /^\s*(ltl|never)\b|^\s*(accept|progress)\w*:/m.test(text);
     const { cc } = compilers();
+    // A search that finds an error is a short one: compiling is what takes its time.
     const flags = [
-      '-O2',
+      define ? '-O0' : '-O2',
       '-w',
       ...(cycles ? [] : ['-DSAFETY']),
       '-DMEMLIM=2048',

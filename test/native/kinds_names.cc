@@ -8,7 +8,7 @@ namespace {
 void one_number_per_kind() {
   say("one number per kind");
   constexpr int kThreads = 4;
-  const int kinds = amount(600);
+  const int kinds = std::min(amount(3000), 6000);
   std::vector<std::vector<haft_kind>> numbers(kThreads, std::vector<haft_kind>(kinds));
   Barrier begin(kThreads);
   CHECK(arena_open());
@@ -52,7 +52,7 @@ void publish_and_find() {
   say("names: publish and find");
   constexpr int kThreads = 3, kWords = 8;
   const haft_kind kind = define_kind("named");
-  const int rounds = amount(3000);
+  const int rounds = amount(20'000);
   std::atomic<haft_realm> id{0};
   std::atomic<int> running{kThreads};
   std::atomic<uint64_t> found_count{0};

@@ -293,6 +293,6 @@ int main() {
   messages_of_the_old_realm();
   blocks_are_adopted();
   close_and_reopen(amount(240));
-  late_waiters(amount(3000));
+  late_waiters(amount(10'000));
   all_realms();
 }
