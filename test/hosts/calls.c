@@ -111,11 +111,12 @@ static void threads(void) {
 /* P16: the second handler waits for the thread whose answer, the first one's, has not been sent. Without the wake-up
 ** that thread would notice at the end of its slice of sleep, 40 ms later; so the shortest of many waits tells. */
 static atomic_int answered;
-static int shortest = WAIT * 10; /* in sleeps of 0.1 ms, which take a little longer */
+#define LONGEST 10000            /* in sleeps of 0.1 ms, which take a little longer: less than the caller's time */
+static int shortest = LONGEST;
 HAFT_EXPORT int32_t join_answered(void);
 HAFT_EXPORT int32_t join_answered(void) {
   int waited = 0;
-  while (waited < WAIT * 10 && !answered) waited++, usleep(100);
+  while (waited < LONGEST && !answered) waited++, usleep(100);
   if (waited < shortest) shortest = waited;
   return answered;
 }
@@ -127,6 +128,7 @@ static void *call_first(void *unused) {
   return unused;
 }
 static void flushed(void) {
+  double joined = 0;
   for (int round = 0; round < 20; round++) {
     pthread_t first;
     const Target join = target("pair", "join");
@@ -139,8 +141,11 @@ static void flushed(void) {
     open_gate();
     pthread_join(first, NULL);
     EXPECT(call(function("joined"), NULL, 0, &result), HAFT_OK);
-    CHECK(result.type == HAFT_F64 && result.as.f64 == round + 1);
+    /* On a busy machine the post may overtake the call; then nobody is there to be waited for. */
+    CHECK(result.type == HAFT_F64 && result.as.f64 <= round + 1);
+    joined = result.as.f64;
   }
+  CHECK(joined > 0);
   CHECK(shortest < 60); /* mostly under 2 ms */
 }
 
