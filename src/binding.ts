@@ -53,7 +53,42 @@ export interface NativeRealm {
   writePayload(payload: string | Uint8Array): void;
   /** The address of a C function that runs `direct` from koffi's own stack. */
   useKoffi(address: bigint): void;
-  close(): void;
+  /** Flag in: events that native threads may wait for. */
+  happened(): void;
+  /** Counters of every shard, as src/counters.ts reads them. */
+  counters(): Float64Array;
+  /** Handle in, number in: the handle that its object has now, with one reference; status out. */
+  move(): void;
+  /** Handle in; status out, number out: where it moved. */
+  moved(): void;
+  /** Handle in, a moved one; status out, flag out: 1 if the slot retired. */
+  forget(): void;
+  /** Flag in: a block; flag out: 1 if it was given back. */
+  giveBlock(): void;
+  /** Handle in: the object that accepts moved ones; 0: none. */
+  setAcceptor(): void;
+  /** The handle of another realm's; 0: it is closed, or accepts none. */
+  acceptorOf(realm: number): number;
+  /** Refuses the kind's posts and calls until a time of `process.hrtime.bigint()`; 0n: no longer. */
+  refuseKind(kind: number, until: bigint): void;
+  /** Posts to an object of any realm, without waiting. The status. */
+  post(handle: number, op: number, types: readonly number[], values: readonly unknown[]): number;
+  /** Calls it. If the status is 0, the answer arrives as that request's, and the doorbell rings. */
+  call(
+    handle: number,
+    op: number,
+    types: readonly number[],
+    values: readonly unknown[],
+    milliseconds: number,
+    request: number,
+  ): number;
+  /** The oldest answer: request, status, and the result if it is a number or a string. */
+  takeArrival(): [request: number, status: number, result: number | string] | undefined;
+  /** The bytes of a chunk where they lie. Detach it before the chunk is given back. */
+  viewBytes(offset: number, length: number): ArrayBuffer | undefined;
+  detach(buffer: ArrayBuffer): void;
+  /** Returns the counters as they are at the end. */
+  close(): Float64Array;
   ref(): void;
   unref(): void;
 }

@@ -5,20 +5,22 @@ export const SHARDS = 16;
 export const BLOCK_BITS = 10;
 export const BLOCK_SLOTS = 1024;
 export const RING_CELLS = 1024;
-export const RING_BYTES = 65664;
-export const REALM_BYTES = 2111744;
+export const RING_BYTES = 65792;
+export const REALM_BYTES = 2113984;
 export const ARMED = 64;
 export const DIRTY = 68;
-export const EXCHANGE = 3328;
+export const EXCHANGE = 3520;
 export const EXCHANGE_WORDS = 2048;
 export const EXCHANGE_HANDLE = 0;
 export const EXCHANGE_STATUS = 2;
 export const EXCHANGE_FLAG = 3;
+export const EXCHANGE_NUMBER = 4;
 export const EXCHANGE_LIST = 16;
 export const EXCHANGE_WAKE = 1024;
-export const DIRECT = 11520;
-export const DIRECT_REPLY = 12544;
-export const REPLIES = 12800;
+export const DIRECT = 11712;
+export const DIRECT_REPLY = 12736;
+export const REQUEST_SERVE = 1;
+export const REPLIES = 12992;
 export const REPLY_BYTES = 256;
 export const REPLY_SLEEPER = 4;
 export const REPLY_STATUS = 8;
@@ -29,11 +31,18 @@ export const REPLY_IN_HEAP = 28;
 export const REPLY_TEXT = 48;
 export const REPLY_INLINE_BYTES = 208;
 export const REPLY_NUMBER_BITS = 12;
-export const RINGS = 1061120;
+export const RINGS = 1061312;
 export const RING_TAIL = 0;
 export const RING_HEAD = 64;
 export const RING_SPACE_WANTED = 68;
-export const RING_FIRST_CELL = 128;
+export const RING_FIRST_CELL = 256;
+export const RING_DELIVERED = 192;
+export const RING_DECLINED = 200;
+export const RING_WAITING = 208;
+export const RING_FILL = 216;
+export const EVENT_WAITERS = 256;
+export const SCRIPT_WAITS = 260;
+export const EVENT_COUNTS = 268;
 export const CELL_BYTES = 64;
 export const CELL_OP = 4;
 export const CELL_HANDLE = 8;
@@ -78,7 +87,7 @@ export const STATUSES = {
   HAFT_E_TIMEOUT: { status: -12, message: 'the time ran out', next: 'allow more time, or look for a handler that does not return' },
   HAFT_E_EXCEPTION: { status: -13, message: 'the JavaScript handler threw', next: 'read haft_last_error() for its name, message and stack' },
   HAFT_E_RESULT: { status: -14, message: 'the JavaScript handler returned a value that is not of the declared type', next: 'return what the kind declares under `returns`' },
-  HAFT_E_DEADLOCK: { status: -15, message: 'the wait could never end: the thread waits for itself', next: 'on the realm\'s own thread post without HAFT_BLOCK; call asynchronous handlers from another thread' },
+  HAFT_E_DEADLOCK: { status: -15, message: 'the wait could never end: the thread waits for itself, or realms wait in a circle', next: 'on the realm\'s own thread post without HAFT_BLOCK; call asynchronous handlers from another thread' },
   HAFT_E_OP: { status: -16, message: 'the kind has no such op', next: 'look the op up with haft_op_find' },
   HAFT_E_ARGUMENT: { status: -17, message: 'an argument has an impossible value', next: 'see the function\'s description in haft.h' },
   HAFT_E_UTF8: { status: -18, message: 'a string is not valid UTF-8', next: 'pass HAFT_BYTES for data that is not text' },
@@ -87,4 +96,6 @@ export const STATUSES = {
   HAFT_E_UNSUPPORTED: { status: -21, message: 'this version of haft does not have that function', next: 'update haft, or check the size of haft_api before the call' },
   HAFT_E_BUSY: { status: -22, message: 'too many calls are waiting for a reply', next: 'let some of them finish, or post instead' },
   HAFT_E_INTERNAL: { status: -23, message: 'the operating system refused something haft needs', next: 'read haft_last_error()' },
+  HAFT_E_MOVED: { status: -24, message: 'the object was moved to another realm', next: 'ask haft_moved for its new handle' },
+  HAFT_E_BREAKER: { status: -25, message: 'the breaker of the handle\'s kind is open: its handlers failed too often in a row', next: 'try again after the time that the kind allows, and look at what the handlers threw' },
 } as const;

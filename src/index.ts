@@ -1,6 +1,8 @@
 // What the package exports.
 export type { NativeApi } from './binding.js';
+export type { Counters } from './counters.js';
 export { type ErrorCode, HaftError, type HaftErrorDetails, type StatusName } from './errors.js';
+export { EVENT } from './events.js';
 export { formatHandle, type Handle, NULL_HANDLE } from './handle.js';
 export { Handles, type Stats } from './handles.js';
 export { runHost } from './host.js';

@@ -18,7 +18,9 @@ import {
   EXCHANGE_STATUS,
   EXCHANGE_WAKE,
   EXCHANGE_WORDS,
+  EVENT_WAITERS,
   INLINE_ARGS,
+  REQUEST_SERVE,
   REPLIES,
   REPLY_BYTES,
   REPLY_DONE,
@@ -28,18 +30,24 @@ import {
   REPLY_SLEEPER,
   REPLY_STARTED,
   REPLY_TYPE,
+  REPLY_VALUE,
   RING_BYTES,
   RING_CELLS,
+  RING_DECLINED,
+  RING_DELIVERED,
+  RING_FILL,
   RING_FIRST_CELL,
   RING_HEAD,
   RING_SPACE_WANTED,
   RING_TAIL,
   RINGS,
+  SCRIPT_WAITS,
   SHAPE_COUNT_SHIFT,
   SHAPE_HEAP_BIT,
   SHARDS,
   STATUSES,
 } from './constants.js';
+import { EVENT } from './events.js';
 import { INDEX_MASK, SLOT_MASK } from './handle.js';
 import { type Op, TYPES } from './kind.js';
 import type { Mirror } from './mirror.js';
@@ -57,6 +65,8 @@ export interface Receiver {
   reportGone(handle: number, op: Op): void;
   /** The slots that native code released, and that no message needs any more, may be freed. */
   freeReleased(): void;
+  /** A drain ended, somebody waits for events, and these happened: `EVENT.drained`, `EVENT.reclaimed`. */
+  happened(events: number): void;
   /** Calls that wait for a promise: while there are any, the event loop stays alive. */
   promisesWaiting(count: number): void;
 }
@@ -81,6 +91,9 @@ const DIRTY_WORD = DIRTY >> 2;
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const WAKE_WORD = (EXCHANGE >> 2) + EXCHANGE_WAKE;
+const SCRIPT_WAITS_WORD = SCRIPT_WAITS >> 2;
+const EVENT_WAITERS_WORD = EVENT_WAITERS >> 2;
+const SHARD_MASK = SHARDS - 1;
 
 export class Mailboxes {
   readonly #native: NativeRealm;
@@ -115,7 +128,7 @@ export class Mailboxes {
   #running = 0;
   /** Drains that run now, one inside the other. */
   #draining = 0;
-  delivered = 0;
+  #reclaimed = false;
   gone = 0;
 
   constructor(native: NativeRealm, receiver: Receiver) {
@@ -134,14 +147,32 @@ export class Mailboxes {
   }
 
   close(): void {
+    this.publishHeads();
     this.#closed = true;
   }
 
-  /** Handles what waits now, up to a number of messages. For handlers and other callers in JavaScript. */
-  drainNow(): void {
+  /** Lets native code see which messages have been taken out of the rings, to the last one. */
+  publishHeads(): void {
+    for (let shard = 0; shard < SHARDS; shard++) {
+      Atomics.store(this.#i32, (RINGS + shard * RING_BYTES + RING_HEAD) >> 2, this.#heads[shard]!);
+    }
+  }
+
+  /** Levels: the bits of `EVENT.empty` and `EVENT.full` that hold now. */
+  levels(): number {
+    let most = 0;
+    for (let shard = 0; shard < SHARDS; shard++) most = Math.max(most, this.#fill(shard));
+    if (most === 0) return EVENT.empty;
+    return most >= RING_CELLS ? EVENT.full : 0;
+  }
+
+  /**
+   * Handles what waits now, up to a number of messages; tells how many. For handlers and other callers in JavaScript.
+   */
+  drainNow(): number {
     // At some depth the rest is the outer drains': a handler that drains is served by the next drain, and that one's
     // handler by the next.
-    if (this.#draining === DEPTH_MOST) return;
+    if (this.#draining === DEPTH_MOST) return 0;
     const lingers = this.#lingers;
     this.#lingers = false;
     const outer = { left: this.#left, deadline: this.#deadline, clockAt: this.#clockAt };
@@ -149,15 +180,18 @@ export class Mailboxes {
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#clockAt = 0;
     this.#drainAll();
+    const handled = BUDGET_MESSAGES - this.#left;
     this.#left = outer.left;
     this.#deadline = outer.deadline;
     this.#clockAt = outer.clockAt;
     this.#lingers = lingers;
+    return handled;
   }
 
   /** Answers the doorbell: handles what waits, within a budget of messages and time; rings for the rest. */
   drain(): void {
     const now = performance.now();
+    if (this.#i32[SCRIPT_WAITS_WORD] !== 0) this.#receiver.happened(0); // a mailbox may be full now
     this.#left = BUDGET_MESSAGES;
     this.#deadline = now + BUDGET_MILLISECONDS;
     this.#clockAt = this.#left - 1;
@@ -178,21 +212,28 @@ export class Mailboxes {
 
   #drainAll(): void {
     this.#draining++;
+    let empty = false;
     try {
-      this.#drainUntilEmpty();
+      empty = this.#drainUntilEmpty();
     } finally {
       this.#draining--;
     }
-    if (!this.#closed) this.#flushWakes();
+    if (this.#closed) return;
+    this.#flushWakes();
+    if (this.#i32[EVENT_WAITERS_WORD] === 0 && this.#i32[SCRIPT_WAITS_WORD] === 0) return;
+    const events = (empty ? EVENT.drained : 0) | (this.#reclaimed ? EVENT.reclaimed : 0);
+    this.#reclaimed = false;
+    this.#receiver.happened(events);
   }
 
-  #drainUntilEmpty(): void {
+  // False if the budget ended it, or the realm is closed.
+  #drainUntilEmpty(): boolean {
     while (!this.#closed) {
       const rest = this.#drainMask(Atomics.exchange(this.#i32, DIRTY_WORD, 0));
-      if (this.#closed) return;
+      if (this.#closed) return false;
       if (rest !== 0) {
         this.#comeBack(rest);
-        break;
+        return false;
       }
       if (Atomics.load(this.#i32, DIRTY_WORD) !== 0) continue;
       this.#flushWakes();
@@ -204,25 +245,30 @@ export class Mailboxes {
         !this.#woke
       ) {
         const more = this.#lingerForCalls();
-        if (this.#closed) return;
+        if (this.#closed) return false;
         if (more) continue;
         // The bit of the shard that was watched is still set: clear it, and look once more.
         const left = this.#drainMask(Atomics.exchange(this.#i32, DIRTY_WORD, 0));
-        if (this.#closed) return;
+        if (this.#closed) return false;
         if (left !== 0) {
           this.#comeBack(left);
-          break;
+          return false;
         }
       }
       // P10: armed, a full fence (Atomics are), then the mask once more.
       Atomics.store(this.#i32, ARMED_WORD, 1);
-      if (Atomics.load(this.#i32, DIRTY_WORD) === 0) break;
-      if (Atomics.exchange(this.#i32, ARMED_WORD, 0) === 0) break; // a producer rings: we come back
+      if (Atomics.load(this.#i32, DIRTY_WORD) === 0) return true;
+      if (Atomics.exchange(this.#i32, ARMED_WORD, 0) === 0) return true; // a producer rings: we come back
     }
+    return false;
   }
 
   /** A message of C on this very thread: its handler runs at once. */
   direct(): void {
+    if (this.#i32[(DIRECT + CELL_OP) >> 2] === 0) {
+      this.#answerRequest(this.#i32[(DIRECT + CELL_ARGS) >> 2]!);
+      return;
+    }
     this.#running++;
     try {
       this.#runDirect();
@@ -230,6 +276,14 @@ export class Mailboxes {
       this.#running--;
       this.#freeIfDrained();
     }
+  }
+
+  // What C asks of us while it waits on our thread: to serve, or only whether we still run (P19).
+  #answerRequest(request: number): void {
+    const handled = request === REQUEST_SERVE ? this.drainNow() : 0;
+    if (this.#closed) return;
+    this.#f64[(DIRECT_REPLY + REPLY_VALUE) >> 3] = handled;
+    this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_OK.status);
   }
 
   #runDirect(): void {
@@ -240,12 +294,13 @@ export class Mailboxes {
     const slot = handle & SLOT_MASK;
     if (block === undefined || block.handles[slot] !== handle) {
       // Native code found the slot live: its last reference was released in between.
+      this.#count(handle, RING_DECLINED);
       this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_STALE.status);
       return;
     }
     try {
       const args = this.#argsOf(DIRECT, i32[(DIRECT + CELL_SHAPE) >> 2]!, op);
-      this.delivered++;
+      this.#count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
       const result = invoke(block.values[slot], op, args);
       if (this.#closed) return;
       const later = isThenable(result);
@@ -294,6 +349,7 @@ export class Mailboxes {
     const headWord = (ring + RING_HEAD) >> 2;
     const cells = ring + RING_FIRST_CELL;
     let unpublished = 0;
+    let first = true;
     let done = true;
     let opNumber = 0;
     let op!: Op;
@@ -339,6 +395,8 @@ export class Mailboxes {
       }
       if (++unpublished === HEAD_EVERY) {
         unpublished = 0;
+        if (first) this.#noteFill(shard);
+        first = false;
         Atomics.store(i32, headWord, heads[shard]!);
       }
     }
@@ -362,10 +420,11 @@ export class Mailboxes {
     const slot = handle & SLOT_MASK;
     if (block === undefined || block.handles[slot] !== handle) {
       this.gone++;
+      this.#count(handle, RING_DECLINED);
       this.#receiver.reportGone(handle, op);
       return;
     }
-    this.delivered++;
+    this.#count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
     try {
       const result = invoke(block.values[slot], op, args);
       if (isThenable(result)) this.#watch(result, handle, op);
@@ -383,19 +442,22 @@ export class Mailboxes {
     if (block === undefined || block.handles[slot] !== handle) {
       this.gone++;
       this.#wire.writeStatus(replyOffset(reply), STATUSES.HAFT_E_STALE.status);
-      this.#finish(reply);
+      this.#finish(reply, handle, RING_DECLINED);
       return;
     }
-    this.delivered++;
+    if (args instanceof Misfit) {
+      this.#answerError(reply, handle, args.error, RING_DECLINED);
+      return;
+    }
     try {
       const result = invoke(block.values[slot], op, args);
       if (this.#closed) return; // P22: the handler closed the realm, and its memory may be another's by now
       const later = isThenable(result); // may run a getter of the user's
       if (this.#closed) return;
-      if (later) this.#answerLater(reply, op, result as PromiseLike<unknown>);
-      else this.#answer(reply, op, result);
+      if (later) this.#answerLater(reply, handle, op, result as PromiseLike<unknown>);
+      else this.#answer(reply, handle, op, result);
     } catch (error) {
-      this.#answerError(reply, error);
+      this.#answerError(reply, handle, error);
     }
   }
 
@@ -429,34 +491,35 @@ export class Mailboxes {
     return false;
   }
 
-  #answer(reply: number, op: Op, result: unknown): void {
+  #answer(reply: number, handle: number, op: Op, result: unknown): void {
     this.#wire.writeResult(replyOffset(reply), op, result);
-    this.#finish(reply);
+    this.#finish(reply, handle, RING_DELIVERED);
   }
 
-  #answerError(reply: number, error: unknown): void {
+  #answerError(reply: number, handle: number, error: unknown, counter = RING_DELIVERED): void {
     const description = describe(error);
     if (this.#closed) return;
     this.#wire.writeError(replyOffset(reply), description);
-    this.#finish(reply);
+    this.#finish(reply, handle, counter);
   }
 
-  #finish(reply: number): void {
+  #finish(reply: number, handle: number, counter: number): void {
     if (this.#closed) return;
     const word = replyOffset(reply) >> 2;
     const sequence = reply >>> REPLY_NUMBER_BITS;
     const started = startedWord(sequence);
     if (Atomics.compareExchange(this.#i32, word, started, doneWord(sequence)) !== started) {
-      this.#discard(reply, true);
+      this.#discard(reply, true); // its caller has counted it as expired
       return;
     }
+    this.#count(handle, counter);
     if (Atomics.load(this.#i32, word + (REPLY_SLEEPER >> 2)) === 0) return;
     this.#woke = true;
     if (this.#wakes === WAKE_MOST) this.#flushWakes();
     this.#i32[WAKE_WORD + this.#wakes++] = (reply & NUMBER_MASK) - 1;
   }
 
-  #answerLater(reply: number, op: Op, result: PromiseLike<unknown>): void {
+  #answerLater(reply: number, handle: number, op: Op, result: PromiseLike<unknown>): void {
     this.#thenable = true;
     this.#countPromise(1);
     const settle = (answer: () => void) => {
@@ -465,14 +528,14 @@ export class Mailboxes {
       try {
         answer();
       } catch (error) {
-        this.#answerError(reply, error);
+        this.#answerError(reply, handle, error);
       }
       this.#flushWakes();
     };
     // A promise of our own: a thenable need keep to no rule.
     Promise.resolve(result).then(
-      (value) => settle(() => this.#answer(reply, op, value)),
-      (error) => settle(() => this.#answerError(reply, error)),
+      (value) => settle(() => this.#answer(reply, handle, op, value)),
+      (error) => settle(() => this.#answerError(reply, handle, error)),
     );
   }
 
@@ -504,6 +567,23 @@ export class Mailboxes {
     this.#native.wakeProducers();
   }
 
+  // ---- Counters and events ----
+
+  #count(handle: number, counter: number): void {
+    this.#f64[(RINGS + (handle & SHARD_MASK) * RING_BYTES + counter) >> 3]!++;
+  }
+
+  #fill(shard: number): number {
+    const ring = RINGS + shard * RING_BYTES;
+    return (Atomics.load(this.#i32, (ring + RING_TAIL) >> 2) - this.#i32[(ring + RING_HEAD) >> 2]!) | 0;
+  }
+
+  // Once in a run of messages, and only in one that is not short: the tail's line is the producers'.
+  #noteFill(shard: number): void {
+    const place = (RINGS + shard * RING_BYTES + RING_FILL) >> 3;
+    this.#f64[place] = Math.max(this.#f64[place]!, this.#fill(shard));
+  }
+
   // ---- Released slots (P5) ----
 
   #takeReleased(): void {
@@ -530,6 +610,7 @@ export class Mailboxes {
     while (this.#reclaiming && this.#running === 0 && !this.#closed && this.#shardsBeforeTails() === 0) {
       this.#receiver.freeReleased();
       this.#reclaiming = false;
+      this.#reclaimed = true;
       if (this.#reclaimDirty) this.#takeReleased();
     }
   }

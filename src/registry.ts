@@ -10,7 +10,9 @@ import {
   NAMES,
   STATUSES,
 } from './constants.js';
+import { type Counters, countersOf, sumOf } from './counters.js';
 import { errorOfStatus, HaftError } from './errors.js';
+import { EVENT, Events } from './events.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
@@ -46,11 +48,11 @@ export interface RegistryEvents {
   error: [error: unknown, context: ErrorContext];
 }
 
-export interface RegistryStats extends Stats {
-  /** Messages whose handlers ran. */
-  delivered: number;
-  /** Messages that found their object gone. */
+export interface RegistryStats extends Stats, Counters {
+  /** Messages that found their object gone; they are among the refused ones. */
   gone: number;
+  /** The same counters of each of the 16 shards. A handle's shard is its lowest four bits. */
+  shards: Counters[];
 }
 
 /**
@@ -70,6 +72,8 @@ export class Registry extends Handles {
   readonly #kinds: (Kind | undefined)[] = [];
   readonly #alike = new Map<Kind, number>();
   #dropKoffi: (() => void) | undefined;
+  readonly #waits: Events;
+  #finalCounters: Float64Array | undefined;
   #retired = 0;
   #references = 0;
   #promises = 0;
@@ -88,6 +92,11 @@ export class Registry extends Handles {
     this.#i32 = new Int32Array(native.buffer);
     this.#f64 = new Float64Array(native.buffer);
     this.#mailboxes = new Mailboxes(native, this.#receiver());
+    this.#waits = new Events(
+      native,
+      () => this.#mailboxes.levels(),
+      () => this.#updateRef(),
+    );
   }
 
   /** `const haft_api *` as a tagged external, for a set-up function of an addon of yours. */
@@ -152,16 +161,29 @@ export class Registry extends Handles {
     return this;
   }
 
+  /**
+   * Waits until one of `events` happens, a mask of `EVENT`, and tells which did. Any number may wait, each for its own.
+   *
+   * ```ts
+   * await registry.wait(EVENT.empty, { signal: AbortSignal.timeout(1000) });
+   * ```
+   *
+   * @throws HaftError `HAFT_E_CLOSED` when the registry closes, unless `EVENT.closing` is among the events;
+   * `HAFT_E_ARGUMENT`; or the signal's reason.
+   */
+  async wait(events: number, { signal }: { signal?: AbortSignal } = {}): Promise<number> {
+    if (this.closed && (events & EVENT.closing) !== 0) return EVENT.closing;
+    this.requireOpen();
+    return this.#waits.wait(events, signal);
+  }
+
+  /** Numbers about the table and its messages; after `close` as they were at the end. */
   override stats(): RegistryStats {
     const { live, created, slots } = this.#mirror;
-    return {
-      live,
-      created,
-      retired: this.#retired,
-      slots,
-      delivered: this.#mailboxes.delivered,
-      gone: this.#mailboxes.gone,
-    };
+    if (!this.closed) this.#mailboxes.publishHeads();
+    const shards = countersOf(this.#finalCounters ?? this.#native.counters());
+    const { gone } = this.#mailboxes;
+    return { live, created, retired: this.#retired, slots, ...sumOf(shards), gone, shards };
   }
 
   /**
@@ -171,7 +193,8 @@ export class Registry extends Handles {
   override close(): void {
     if (this.closed) return;
     this.#mailboxes.close();
-    this.#native.close();
+    this.#finalCounters = this.#native.close();
+    this.#waits.close();
     // Not at once: this may be a handler that runs inside that very callback.
     if (this.#dropKoffi) setImmediate(this.#dropKoffi).unref();
     this.#mirror.clear();
@@ -294,6 +317,7 @@ export class Registry extends Handles {
         this.#report(new HaftError('HAFT_E_STALE', { handle, kind: op.kindName, message }), handle, op);
       },
       freeReleased: () => this.#freeReleased(),
+      happened: (events) => this.#waits.happened(events),
       promisesWaiting: (count) => {
         const before = this.#promises;
         this.#promises = count;
@@ -329,7 +353,7 @@ export class Registry extends Handles {
 
   #updateRef(): void {
     if (this.closed) return;
-    if (this.#references + this.#promises > 0) this.#native.ref();
+    if (this.#references + this.#promises + this.#waits.waiting > 0) this.#native.ref();
     else this.#native.unref();
   }
 }

@@ -1,10 +1,15 @@
 // See api.h. Each entry is one function of the core; what an entry promises stands in haft.h.
 #include "api.h"
 
+#include "async.h"
+#include "blocking.h"
 #include "calls.h"
+#include "counters.h"
 #include "error.h"
+#include "events.h"
 #include "kinds.h"
 #include "names.h"
+#include "queues.h"
 #include "realm.h"
 #include "slots.h"
 
@@ -49,7 +54,10 @@ const haft_api table = {
     op_find,          name_find,          checked_realm,
     post,             call,               call_many,
     value_free,       last_error,         status_name,
-    status_message,
+    status_message,   call_async,         queue_open,
+    queue_next,       queue_close,        serve,
+    blocking_set,     wait_for,           signal_events,
+    slot_moved,       counters_read,
 };
 
 }  // namespace

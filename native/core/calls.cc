@@ -4,89 +4,19 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "blocking.h"
+#include "counters.h"
 #include "error.h"
 #include "heap.h"
-#include "kinds.h"
-#include "mailbox.h"
 #include "message.h"
 #include "process.h"
 #include "replies.h"
-#include "slots.h"
-#include "wait.h"
+#include "send.h"
 
 namespace haft {
 namespace {
 
 constexpr haft_value kVoid = {HAFT_VOID, 0, {0}};
-constexpr int64_t kHeapPollNanoseconds = 1000 * 1000;
-
-// Checks the handle and the op against the slot: nothing is sent to an object of another kind.
-haft_status address(haft_handle handle, haft_op op, Target *target) {
-  uint64_t word;
-  const haft_status status = slot_check(handle, HAFT_OP_KIND(op), &word, target);
-  if (status != HAFT_OK) return status;
-  if (HAFT_OP_KIND(op) == 0 || (op & 0xffff) >= kind_ops(HAFT_OP_KIND(op))) return fail(HAFT_E_OP, handle);
-  return HAFT_OK;
-}
-
-// Fills the claimed cells with nothing: the drain skips them.
-haft_status withdraw(const Claim &claimed, uint32_t cells) {
-  claimed.cell->op = 0;
-  claimed.cell->shape = cells << kShapeCellsShift;
-  publish(claimed);
-  return HAFT_E_CLOSED;
-}
-
-haft_status try_send_long(const Target &t, haft_op op, Plan &plan, uint32_t reply);
-
-// One try: HAFT_E_FULL or HAFT_E_NO_MEMORY when there is no room now.
-haft_status try_send(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
-  if (plan.cells > kMessageCells) return try_send_long(t, op, plan, reply);
-  const Claim claimed = claim(arena()->realms[t.realm].rings[t.shard], plan.cells);
-  if (!claimed.cell) return still_open(t) ? HAFT_E_FULL : HAFT_E_CLOSED;  // nobody makes room in a closed realm
-  // P21: a claim that is not yet published is what counts us in; a realm that closes waits for it. So first the claim,
-  // then the look at the realm, both sequentially consistent.
-  if (!still_open(t)) return withdraw(claimed, plan.cells);
-  write_message(plan, t.handle, op, reply, claimed.cell);
-  publish(claimed);
-  notify_mailbox(t.realm, t.realm_id, t.shard);
-  return HAFT_OK;
-}
-
-// A message whose tail goes to the heap: counted in flight, since it takes memory of the realm before it claims.
-haft_status try_send_long(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
-  InFlight counted(t.realm, t.shard);
-  if (!still_open(t)) return HAFT_E_CLOSED;
-  plan.chunk = heap_take(t.realm, plan.tail_bytes);
-  if (!plan.chunk) return HAFT_E_NO_MEMORY;
-  const Claim claimed = claim(arena()->realms[t.realm].rings[t.shard], 2);
-  if (!claimed.cell) {
-    heap_give(t.realm, plan.chunk);
-    plan.chunk = 0;
-    return HAFT_E_FULL;
-  }
-  write_message(plan, t.handle, op, reply, claimed.cell);
-  publish(claimed);
-  notify(t.realm, t.shard);
-  return HAFT_OK;
-}
-
-// Tries until there is room; `when_full` is the status when time is up.
-haft_status send(const Target &t, haft_op op, Plan &plan, uint32_t reply, haft_status when_full, Deadline &deadline) {
-  for (;;) {
-    const haft_status status = try_send(t, op, plan, reply);
-    if (status == HAFT_OK) return HAFT_OK;
-    if (status != HAFT_E_FULL && status != HAFT_E_NO_MEMORY) return fail(status, t.handle);
-    // Not counted in flight while asleep (P21).
-    const int64_t slice = deadline.slice();
-    if (slice == 0) return fail(status == HAFT_E_FULL ? when_full : status, t.handle);
-    if (on_own_thread(t.realm)) return fail(HAFT_E_DEADLOCK, t.handle);
-    if (status == HAFT_E_FULL)
-      sleep_for_space(arena()->realms[t.realm].rings[t.shard], plan.cells > kMessageCells ? 2 : plan.cells, slice);
-    else
-      sleep_for(slice < kHeapPollNanoseconds ? slice : kHeapPollNanoseconds);
-  }
-}
 
 bool waiting(uint32_t word, uint32_t sequence) {
   return word == pending_word(sequence) || word == reply_word(sequence, kStarted);
@@ -115,22 +45,28 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
              r.life.load(std::memory_order_relaxed) != open;
     });
   }
+  const Blocking blocking(t.realm_id);
+  bool alive = true;
   for (;;) {
     uint32_t word = reply.state.load(std::memory_order_acquire);
     if (!waiting(word, sequence)) break;
-    const bool closed = r.life.load(std::memory_order_seq_cst) != open;
-    if (closed || deadline.passed()) {
+    const bool closed = !alive || r.life.load(std::memory_order_seq_cst) != open;
+    const bool deadlock = blocking.deadlock() || is_blocked(r, t.realm_id);  // P18, P20
+    if (closed || deadlock || deadline.passed()) {
       // P15: by compare-and-swap, so that either we abandon the slot or JavaScript has answered.
       InFlight counted(t.realm, t.shard);
       if (!still_alive(r.life.load(std::memory_order_seq_cst), t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
       if (!reply.state.compare_exchange_strong(word, reply_word(sequence, kAbandoned), std::memory_order_acq_rel))
         continue;
-      return fail(closed ? HAFT_E_CLOSED : HAFT_E_TIMEOUT, t.handle);
+      const haft_status status = closed ? HAFT_E_CLOSED : deadlock ? HAFT_E_DEADLOCK : HAFT_E_TIMEOUT;
+      count_failure(t, status);
+      return fail(status, t.handle);
     }
     reply.sleeper.store(1, std::memory_order_seq_cst);
     // Sequentially consistent on both sides: either we see the answer, or JavaScript sees that we sleep.
     word = reply.state.load(std::memory_order_seq_cst);
-    if (waiting(word, sequence)) sleep_on(reply.state, word, deadline.slice());
+    if (waiting(word, sequence)) sleep_on(reply.state, word, blocking.slice(deadline.slice()));
+    alive = blocking.alive();  // P19
   }
   InFlight counted(t.realm, t.shard);
   if (!still_alive(r.life.load(std::memory_order_seq_cst), t.realm_id) ||
@@ -146,8 +82,10 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
 haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *result) {
   Realm &r = arena()->realms[t.realm];
   Local &local = locals[t.realm];
-  if (plan.cells > kMessageCells && !(plan.chunk = heap_take(t.realm, plan.tail_bytes)))
+  if (plan.cells > kMessageCells && !(plan.chunk = heap_take(t.realm, plan.tail_bytes))) {
+    count_failure(t, HAFT_E_NO_MEMORY);
     return fail(HAFT_E_NO_MEMORY, t.handle);
+  }
   write_message(plan, t.handle, op, 0, r.direct);
   r.direct_reply.status = HAFT_E_CLOSED;  // stays if JavaScript is gone
   r.direct_reply.length = 0;
@@ -167,12 +105,19 @@ haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, s
   status = plan_message(t->realm_id, args, count, &plan);
   if (status != HAFT_OK) return status;
   if (on_own_thread(t->realm)) return call_direct(*t, op, plan, result);
+  if (realms_of_thread != 0 && Blocking(t->realm_id).deadlock()) {  // P18: before anything is sent
+    count_failure(*t, HAFT_E_DEADLOCK);
+    return fail(HAFT_E_DEADLOCK, handle);
+  }
   {
     InFlight counted(t->realm, t->shard);
     if (!still_open(*t)) return fail(HAFT_E_CLOSED, handle);
     *token = reply_take(t->realm);
   }
-  if (*token == 0) return fail(HAFT_E_BUSY, handle);
+  if (*token == 0) {
+    count_failure(*t, HAFT_E_BUSY);
+    return fail(HAFT_E_BUSY, handle);
+  }
   status = send(*t, op, plan, *token, HAFT_E_TIMEOUT, deadline);
   if (status == HAFT_OK) return HAFT_OK;
   InFlight counted(t->realm, t->shard);
@@ -198,13 +143,17 @@ haft_value error_text() {
 
 void settle(haft_request &request, haft_status status, const haft_value &result) {
   request.status = status;
-  request.result = status == HAFT_OK ? result : kVoid;
-  // Only for one request could the thread's latest error tell.
-  if (status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT || status == HAFT_E_ARGUMENT)
-    request.result = error_text();
+  request.result = result_or_text(status, result);
 }
 
 }  // namespace
+
+// Only for one of many could the thread's latest error tell.
+haft_value result_or_text(haft_status status, const haft_value &result) {
+  if (status == HAFT_OK) return result;
+  const bool told = status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT || status == HAFT_E_ARGUMENT;
+  return told ? error_text() : kVoid;
+}
 
 haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full) {
   Target t;
@@ -215,7 +164,12 @@ haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t 
   if (status != HAFT_OK) return status;
   if (when_full == HAFT_FAIL || when_full == HAFT_DROP_NEWEST) {
     status = try_send(t, op, plan, 0);
-    if (status == HAFT_OK || (status == HAFT_E_FULL && when_full == HAFT_DROP_NEWEST)) return HAFT_OK;
+    if (status == HAFT_OK) return HAFT_OK;
+    if (status == HAFT_E_FULL && when_full == HAFT_DROP_NEWEST) {
+      count_message(t, &Counters::dropped);
+      return HAFT_OK;
+    }
+    count_failure(t, status);
     return fail(status, handle);
   }
   Deadline deadline(when_full);
@@ -232,10 +186,7 @@ haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t 
   uint32_t token;
   haft_status status = begin_call(handle, op, args, count, deadline, &t, &token, &out);
   if (status == HAFT_OK && token != 0) status = await_reply(t, token, deadline, &out);
-  if (status == HAFT_OK && !result) {
-    if (dropped.type == HAFT_HANDLE) slot_release(dropped.as.handle);
-    value_free(&dropped);
-  }
+  if (status == HAFT_OK && !result) value_drop(&dropped);
   return status;
 }
 
@@ -274,6 +225,11 @@ void value_free(haft_value *value) {
   if (!value) return;
   if (value->type == HAFT_STR || value->type == HAFT_BYTES) free(const_cast<void *>(value->as.bytes));
   *value = kVoid;
+}
+
+void value_drop(haft_value *value) {
+  if (value->type == HAFT_HANDLE && value->as.handle != HAFT_NULL) slot_release(value->as.handle);
+  value_free(value);
 }
 
 void reply_discard(uint32_t realm, uint32_t token, bool answered) {

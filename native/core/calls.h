@@ -10,6 +10,10 @@ haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t 
                  haft_value *result);
 haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms);
 void value_free(haft_value *value);
+void value_drop(haft_value *value);  // frees it with the reference that it carries
+
+// The result of a call that somebody else will read, or the text of this thread's latest error: "Name: message".
+haft_value result_or_text(haft_status status, const haft_value &result);
 
 // JavaScript found a reply abandoned. If it has a result by then, `answered`, what that carries is given back; the slot
 // always is (P15).

@@ -16,7 +16,7 @@ constexpr int kReadyPolls = 100;  // of 1 ms
 // Entries of one name stand in one run of the table, whatever their fingerprints.
 haft_kind probe(uint64_t name_hash, uint32_t step) { return 1 + (uint32_t)((name_hash + step) % kLast); }
 
-bool ready(const Kind &k) { return k.ready.load(std::memory_order_acquire) == 1; }
+bool ready(const Kind &k) { return (k.ready.load(std::memory_order_acquire) & kReady) != 0; }
 
 bool named(const Kind &k, const char *name, size_t length) {
   return k.name_length == length && memcmp(k.name, name, length) == 0;
@@ -35,7 +35,7 @@ bool fill(Kind &k, const char *name, size_t name_length, uint64_t fingerprint, c
   k.text = text;
   k.text_bytes = (uint32_t)ops_bytes;
   k.ops = count;
-  k.ready.store(1, std::memory_order_release);  // the entry comes before the mark that it is ready
+  k.ready.store(kReady, std::memory_order_release);  // the entry comes before the mark that it is ready
   return true;
 }
 
@@ -102,6 +102,18 @@ haft_status kind_find(const char *name, uint64_t fingerprint, haft_kind *kind) {
 uint32_t kind_ops(haft_kind kind) {
   Arena *a = arena();
   return a && kind != 0 && kind < kKinds && ready(a->kinds[kind]) ? a->kinds[kind].ops : 0;
+}
+
+bool kind_refused(haft_kind kind, uint32_t realm) {
+  // Relaxed: a breaker that is seen a moment later refuses a moment later.
+  if ((arena()->kinds[kind].ready.load(std::memory_order_relaxed) & kHasBreaker) == 0) return false;
+  const uint64_t until = arena()->realms[realm].breaker_until[kind].load(std::memory_order_relaxed);
+  return until != 0 && (int64_t)until > now_nanoseconds();
+}
+
+void kind_refuse(haft_kind kind, uint32_t realm, uint64_t until) {
+  arena()->realms[realm].breaker_until[kind].store(until, std::memory_order_relaxed);
+  arena()->kinds[kind].ready.fetch_or(kHasBreaker, std::memory_order_relaxed);
 }
 
 haft_status op_find(haft_kind kind, const char *name, haft_op *op) {

@@ -20,6 +20,12 @@ haft_status kind_find(const char *name, uint64_t fingerprint, haft_kind *kind);
 haft_status op_find(haft_kind kind, const char *name, haft_op *op);
 uint32_t kind_ops(haft_kind kind);  // how many
 
+// The breaker of a kind in a realm: while it is open, until a time of the monotonic clock, nothing is sent. A kind
+// without one costs a sender nothing: the mark stands beside what it reads anyway. The drain decides; this is only so
+// that senders learn of it at once.
+bool kind_refused(haft_kind kind, uint32_t realm);
+void kind_refuse(haft_kind kind, uint32_t realm, uint64_t until);  // 0: closed
+
 uint64_t hash_bytes(const char *bytes, size_t n);
 
 }  // namespace haft

@@ -50,11 +50,12 @@ enum SlotState : uint32_t {
   kLive = 1,     // names an object
   kZombie = 2,   // the last reference is gone; on its shard's reclaim list
   kRetired = 3,  // the generation came round: out of use for ever
+  kMoved = 4,    // the object lives in another realm now; the link is its new handle
 };
 
 struct Slot {
   std::atomic<uint64_t> word;  // word A
-  std::atomic<uint64_t> link;  // word B: the next slot of the reclaim list, as index + 1
+  std::atomic<uint64_t> link;  // word B: the next slot of the reclaim list, as index + 1; of a moved one its new handle
 };
 static_assert(sizeof(Slot) == 16, "JavaScript addresses slots by 16 bytes");
 
@@ -86,16 +87,37 @@ struct HeapTail {  // the second cell of a message whose tail lies in the heap
   uint64_t chunk;  // offset in the arena
 };
 
+// What C asks of JavaScript on the realm's own thread: a message without an op, its first argument one of these.
+enum ScriptRequest : uint64_t {
+  kLookUp = 0,  // nothing: whether it still runs
+  kServe = 1    // handle what waits; the answer is how many messages that was
+};
+
 constexpr uint32_t kShapeCountShift = 20;
 constexpr uint32_t kShapeCellsShift = 25;
 constexpr uint32_t kShapeHeapBit = 1u << 30;
 constexpr uint32_t kAsciiFlag = 1u << 31;  // in the length of a string: every byte is below 0x80
+
+// What became of the messages of a mailbox. Producers write the first half, and only where a send did not simply succeed;
+// JavaScript writes the second. A delivered message costs its producer nothing.
+struct Counters {
+  alignas(64) std::atomic<uint64_t> refused;  // full, closed, no memory, ...
+  std::atomic<uint64_t> dropped;              // HAFT_DROP_NEWEST
+  std::atomic<uint64_t> expired;              // calls whose caller gave up
+  std::atomic<uint64_t> longest_wait;         // nanoseconds that a producer waited for room
+  std::atomic<uint32_t> highest_fill;         // cells in use, as a producer found them
+  alignas(64) std::atomic<double> delivered;  // handlers that ran
+  std::atomic<double> declined;               // refused at delivery: the object was gone, the breaker open, ...
+  std::atomic<double> waiting;                // posts taken out of the ring and held: for a batch, a retry, a move
+  std::atomic<double> fill;                   // as highest_fill, as the drain found it
+};
 
 struct Ring {
   alignas(64) std::atomic<uint64_t> tail;  // producers claim here; 64 bits, so that a claim never repeats (P13)
   std::atomic<uint32_t> known_head;        // a head that some producer saw; saves reading the consumer's line
   alignas(64) std::atomic<uint32_t> head;  // JavaScript has copied out everything before it (P11)
   std::atomic<uint32_t> space_wanted;      // a producer waits for room; futex
+  Counters counters;
   alignas(64) Cell cells[kRingCells];
 };
 
@@ -111,9 +133,15 @@ constexpr uint32_t kReplyInlineBytes = 208;
 // that is answered while its caller spins writes the slot on one side only, and its line travels once.
 enum ReplyState : uint32_t { kDone = 0, kStarted = 1, kAbandoned = 2 };
 
+enum ReplySleeper : uint32_t {
+  kAwake = 0,
+  kAsleep = 1,      // the caller sleeps, wake it
+  kNobodyWaits = 2  // haft_call_async: complete it
+};
+
 struct Reply {
   std::atomic<uint32_t> state;    // ReplyState | sequence << 2; futex
-  std::atomic<uint32_t> sleeper;  // 1: the caller sleeps, wake it
+  std::atomic<uint32_t> sleeper;  // ReplySleeper
   int32_t status;
   uint32_t type;                  // of the result
   uint64_t value;                 // for text beyond kReplyInlineBytes: a chunk of the heap
@@ -129,6 +157,8 @@ static_assert(sizeof(Reply) == 256, "four cache lines");
 constexpr uint32_t kRealms = 128;  // open at one time
 constexpr unsigned kRealmNumberBits = 8;
 constexpr uint64_t kRealmNumberMask = (1u << kRealmNumberBits) - 1;
+
+constexpr uint32_t kEvents = 32;  // bits of HAFT_EVENT_*
 
 enum RealmState : uint32_t { kRealmFree = 0, kRealmOpening = 1, kRealmOpen = 2, kRealmClosing = 3, kRealmClosed = 4 };
 
@@ -155,6 +185,13 @@ struct Realm {
   alignas(64) std::atomic<uint64_t> free_replies;  // first free, as number + 1 | count of pops << 32
   std::atomic<uint32_t> replies_issued;            // the rest were never taken
   alignas(64) std::atomic<uint32_t> names_changed;  // futex
+  // The realm whose answer the realm's own thread waits for; its own id: it waits for something that haft does not know.
+  std::atomic<uint64_t> blocked_on;
+  std::atomic<uint64_t> acceptor;  // the handle of the object that accepts moved ones, or HAFT_NULL
+  alignas(64) std::atomic<uint32_t> event_waiters;  // so many wait in haft_wait: events are counted only for them
+  std::atomic<uint32_t> script_waits;               // JavaScript waits for events: ring for those that others cause
+  std::atomic<uint32_t> events_changed;             // futex
+  std::atomic<uint32_t> event_counts[kEvents];
   struct alignas(64) ReclaimList {
     std::atomic<uint64_t> first;  // as index + 1
   } reclaim[kShards];
@@ -166,16 +203,21 @@ struct Realm {
   Ring rings[kShards];
   // From here on JavaScript does not see it.
   Name names[kNames];
+  std::atomic<uint64_t> breaker_until[kKinds];  // nanoseconds of the monotonic clock: posts and calls are refused so long
   std::atomic<uint32_t> next_reply[kReplies];  // free list, as number + 1; apart from the replies' lines
 };
 
 // ---- Kinds ------------------------------------------------------------------------------------------------
 
 constexpr uint32_t kKindNameBytes = 160;
+enum KindReady : uint32_t {
+  kReady = 1,
+  kHasBreaker = 2  // some realm's breaker has been open: look there
+};
 struct Kind {
   std::atomic<uint64_t> key;  // hash of name and fingerprint, 0: none; claims the entry
   uint64_t fingerprint;
-  std::atomic<uint32_t> ready;
+  std::atomic<uint32_t> ready;  // KindReady
   uint16_t name_length;
   uint16_t ops;         // how many
   uint32_t text;        // offset in Arena::text of the ops' names, each ended by NUL
@@ -187,7 +229,9 @@ static_assert(sizeof(Kind) == 192, "three cache lines");
 // ---- The arena ----------------------------------------------------------------------------------------------
 
 constexpr uint32_t kTextBytes = 4u << 20;
-constexpr uint64_t kBlockOrphan = 1;  // a block that was issued and has no realm now; no realm has this id
+// Blocks that were issued and have no realm now; no realm has these ids.
+constexpr uint64_t kBlockOrphan = 1;  // its realm is closed
+constexpr uint64_t kBlockSpare = 2;   // its realm gave it back: its handles are stale
 
 struct Arena {
   uint64_t magic;
@@ -196,7 +240,7 @@ struct Arena {
   uint32_t block_base;  // blocks are numbered from here (P7)
   uint32_t shared;      // 1: futexes are between processes (P30)
   std::atomic<uint32_t> blocks_issued;
-  std::atomic<uint32_t> orphans;      // a hint: about so many blocks wait for adoption
+  std::atomic<uint32_t> orphans;      // a hint: about so many blocks wait for adoption, spare ones too
   std::atomic<uint32_t> last_epoch;   // of the realm that opened last
   std::atomic<uint32_t> realms_used;  // so many realms have opened at some time: the rest are not committed (P8)
   std::atomic<uint32_t> text_used;
@@ -213,6 +257,7 @@ struct Arena {
 constexpr uint32_t kExchangeHandle = 0;  // two words: a double
 constexpr uint32_t kExchangeStatus = 2;
 constexpr uint32_t kExchangeFlag = 3;
+constexpr uint32_t kExchangeNumber = 4;   // two words: a double
 constexpr uint32_t kExchangeList = 16;    // indexes of slots, up to kExchangeWake
 constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
 
@@ -231,10 +276,12 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(EXCHANGE_HANDLE, kExchangeHandle)                             \
   X(EXCHANGE_STATUS, kExchangeStatus)                             \
   X(EXCHANGE_FLAG, kExchangeFlag)                                 \
+  X(EXCHANGE_NUMBER, kExchangeNumber)                             \
   X(EXCHANGE_LIST, kExchangeList)                                 \
   X(EXCHANGE_WAKE, kExchangeWake)                                 \
   X(DIRECT, offsetof(Realm, direct))                              \
   X(DIRECT_REPLY, offsetof(Realm, direct_reply))                  \
+  X(REQUEST_SERVE, kServe)                                        \
   X(REPLIES, offsetof(Realm, replies))                            \
   X(REPLY_BYTES, sizeof(Reply))                                   \
   X(REPLY_SLEEPER, offsetof(Reply, sleeper))                      \
@@ -251,6 +298,13 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(RING_HEAD, offsetof(Ring, head))                              \
   X(RING_SPACE_WANTED, offsetof(Ring, space_wanted))              \
   X(RING_FIRST_CELL, offsetof(Ring, cells))                       \
+  X(RING_DELIVERED, offsetof(Ring, counters.delivered))           \
+  X(RING_DECLINED, offsetof(Ring, counters.declined))             \
+  X(RING_WAITING, offsetof(Ring, counters.waiting))               \
+  X(RING_FILL, offsetof(Ring, counters.fill))                     \
+  X(EVENT_WAITERS, offsetof(Realm, event_waiters))                \
+  X(SCRIPT_WAITS, offsetof(Realm, script_waits))                  \
+  X(EVENT_COUNTS, offsetof(Realm, event_counts))                  \
   X(CELL_BYTES, kCellBytes)                                       \
   X(CELL_OP, offsetof(Cell, op))                                  \
   X(CELL_HANDLE, offsetof(Cell, handle))                          \

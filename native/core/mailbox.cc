@@ -67,7 +67,17 @@ void notify(uint32_t realm, uint32_t bit) {
   std::atomic_thread_fence(std::memory_order_seq_cst);  // P10: fetch_or alone is no fence on arm64
   if (r.armed.load(std::memory_order_relaxed) == 0) return;
   // Whoever takes `armed` from 1 to 0 rings, once.
-  if (r.armed.exchange(0, std::memory_order_seq_cst) == 1 && locals[realm].ring) locals[realm].ring(locals[realm].edge);
+  if (r.armed.exchange(0, std::memory_order_seq_cst) == 1) ring_doorbell(realm);
+}
+
+void ring_doorbell(uint32_t realm) {
+  Local &local = locals[realm];
+  // Sequentially consistent on both sides: either we see that it serves, or its drain sees the message.
+  if (local.serving.load(std::memory_order_seq_cst) != kNotServing) {
+    local.serving.store(kCalled, std::memory_order_seq_cst);
+    wake_all(local.serving);
+  }
+  if (local.ring) local.ring(local.edge);
 }
 
 void notify_mailbox(uint32_t realm, uint64_t realm_id, uint32_t shard) {
@@ -99,6 +109,28 @@ bool all_published(const Ring &ring) {
     at += cells;
   }
   return true;
+}
+
+uint32_t posts_in(const Ring &ring) {
+  const uint32_t tail = (uint32_t)ring.tail.load(std::memory_order_acquire);
+  uint32_t at = ring.head.load(std::memory_order_acquire);
+  uint32_t posts = 0;
+  while (at != tail && tail - at <= kRingCells) {
+    const Cell &cell = ring.cells[at & (kRingCells - 1)];
+    const uint32_t cells = message_cells(ring, at, tail);
+    if (cells == 0) break;
+    if (cell.op != 0 && cell.reply == 0) posts++;
+    at += cells;
+  }
+  return posts;
+}
+
+bool is_full(const Ring &ring) {
+  return !has_room(ring.tail.load(std::memory_order_relaxed), ring.head.load(std::memory_order_acquire), 1);
+}
+
+bool is_empty(const Ring &ring) {
+  return (uint32_t)ring.tail.load(std::memory_order_acquire) == ring.head.load(std::memory_order_acquire);
 }
 
 void skip_all(Ring &ring) {

@@ -29,11 +29,21 @@ void notify(uint32_t realm, uint32_t bit);
 // The same for a caller that is not counted in flight: it is counted only if there is something to do.
 void notify_mailbox(uint32_t realm, uint64_t realm_id, uint32_t shard);
 
+// Wakes the realm's own thread, whether it is in its event loop or in haft_serve. Call it counted in flight.
+void ring_doorbell(uint32_t realm);
+
 // Whether every cell that was claimed has been published: nobody writes in the ring (P21). Once the realm is closing.
 bool all_published(const Ring &ring);
 
 // Frees every message that is there, unread. When a realm opens where another has been; all are published.
 void skip_all(Ring &ring);
+
+// How many posts stand in the ring, calls not counted. For people: the ring moves meanwhile.
+uint32_t posts_in(const Ring &ring);
+
+// Whether a message of one cell finds no room; whether none stands in it.
+bool is_full(const Ring &ring);
+bool is_empty(const Ring &ring);
 
 // Waits for room in a ring for at most `nanoseconds`; may return early.
 void sleep_for_space(Ring &ring, uint32_t cells, int64_t nanoseconds);

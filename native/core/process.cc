@@ -7,8 +7,10 @@ namespace haft {
 
 Local locals[kRealms];
 Counter waiting_callers[kRealms];
+Counter waiting_producers[kRealms];
 Counter in_flight[kRealms][kShards];
 std::atomic<bool> forked{false};
+thread_local uint32_t realms_of_thread;
 
 void process_prepare() {
   static const int installed = pthread_atfork(nullptr, nullptr, [] { forked.store(true, std::memory_order_relaxed); });

@@ -15,16 +15,23 @@ struct Local {  // a realm, as this process knows it
   void (*ring)(void *edge);       // wakes the realm's event loop; any thread, never blocks
   void (*direct)(void *edge);     // runs Realm::direct on the realm's own thread
   void *edge;
+  std::atomic<uint32_t> serving;  // Serving; futex: the own thread waits in haft_serve
+  std::atomic<bool> signalled;    // haft_signal was called since haft_serve last looked
 };
 
+enum Serving : uint32_t { kNotServing = 0, kServing = 1, kCalled = 2 };
+
 extern Local locals[kRealms];
-extern Counter waiting_callers[kRealms];  // native threads that wait for a reply of the realm
+extern Counter waiting_callers[kRealms];    // native threads that wait for a reply of the realm
+extern Counter waiting_producers[kRealms];  // and those that wait for room in a mailbox
 extern Counter in_flight[kRealms][kShards];  // striped by shard: one counter would be a hot line (P21)
 extern std::atomic<bool> forked;                   // this is a forked child; tested first (P26)
 
 void process_prepare();  // installs the fork handler; once, before the first realm opens
 
 inline uintptr_t thread_token() { return (uintptr_t)__builtin_thread_pointer(); }  // unique among living threads
+
+extern thread_local uint32_t realms_of_thread;  // open ones whose own thread this is
 
 inline bool on_own_thread(uint32_t realm) {
   return locals[realm].thread.load(std::memory_order_relaxed) == thread_token();

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "arena.h"
+#include "async.h"
+#include "counters.h"
 #include "error.h"
 #include "heap.h"
 #include "mailbox.h"
@@ -28,6 +30,12 @@ bool nothing_in_flight(uint32_t number) {
     if (!all_published(ring)) return false;
   }
   return true;
+}
+
+// Those who waited have been woken, and count for themselves how their messages ended.
+bool nobody_waits(uint32_t number) {
+  return waiting_callers[number].count.load(std::memory_order_seq_cst) == 0 &&
+         waiting_producers[number].count.load(std::memory_order_seq_cst) == 0;
 }
 
 // A realm that closed while operations were in flight, and that nobody uses any more, is free again.
@@ -59,6 +67,14 @@ int64_t take_realm() {
   }
 }
 
+void clear(Counters &c) {
+  std::atomic<uint64_t> *const producers[] = {&c.refused, &c.dropped, &c.expired, &c.longest_wait};
+  for (auto *counter : producers) counter->store(0, std::memory_order_relaxed);
+  c.highest_fill.store(0, std::memory_order_relaxed);
+  std::atomic<double> *const script[] = {&c.delivered, &c.declined, &c.waiting, &c.fill};
+  for (auto *counter : script) counter->store(0, std::memory_order_relaxed);
+}
+
 // A realm of an earlier owner is cleared; a fresh one is zero already. Sequences of replies go on: a caller that still
 // sleeps on one must not take another's answer for its own.
 void clear(uint32_t number) {
@@ -67,6 +83,7 @@ void clear(uint32_t number) {
   for (Ring &ring : r.rings) {
     skip_all(ring);
     ring.space_wanted.store(0, std::memory_order_relaxed);
+    clear(ring.counters);
   }
   const uint32_t replies = r.replies_issued.load(std::memory_order_relaxed);
   for (uint32_t i = 0; i < replies; i++) {
@@ -83,21 +100,13 @@ void clear(uint32_t number) {
   for (auto &list : r.reclaim) list.first.store(0, std::memory_order_relaxed);
   r.dirty.store(0, std::memory_order_relaxed);
   r.armed.store(0, std::memory_order_relaxed);
+  r.blocked_on.store(0, std::memory_order_relaxed);
+  r.acceptor.store(HAFT_NULL, std::memory_order_relaxed);
+  r.script_waits.store(0, std::memory_order_relaxed);
+  for (auto &until : r.breaker_until) {
+    if (until.load(std::memory_order_relaxed) != 0) until.store(0, std::memory_order_relaxed);
+  }
   heap_reset(number);
-}
-
-void wake_everybody(uint32_t number) {
-  Realm &r = arena()->realms[number];
-  const uint32_t replies = r.replies_issued.load(std::memory_order_relaxed);
-  for (uint32_t i = 0; i < replies; i++) {
-    if (r.replies[i].sleeper.load(std::memory_order_seq_cst)) wake_all(r.replies[i].state);
-  }
-  for (Ring &ring : r.rings) {
-    ring.space_wanted.store(0, std::memory_order_seq_cst);
-    wake_all(ring.space_wanted);
-  }
-  r.names_changed.fetch_add(1, std::memory_order_seq_cst);
-  wake_all(r.names_changed);
 }
 
 bool begin_close(haft_realm id) {
@@ -105,7 +114,7 @@ bool begin_close(haft_realm id) {
   uint64_t open = life_of(id, kRealmOpen);
   // P21: sequentially consistent, before the counts are read.
   if (!arena()->realms[number].life.compare_exchange_strong(open, life_of(id, kRealmClosing))) return false;
-  wake_everybody(number);
+  realm_wake_everybody(number);
   return true;
 }
 
@@ -117,22 +126,45 @@ bool wait_for_quiet(uint32_t number, Deadline &deadline) {
   }
 }
 
-bool finish_close(haft_realm id, Deadline &deadline) {
+bool finish_close(haft_realm id, Deadline &deadline, haft_counters *final) {
   const uint32_t number = realm_number(id);
+  async_close(number, id);
+  while (!nobody_waits(number) && !deadline.passed()) sleep_for(kPollNanoseconds);
   wait_for_quiet(number, deadline);
+  async_close(number, id);  // those that were being sent meanwhile
   arena()->realms[number].life.store(life_of(id, kRealmClosed), std::memory_order_seq_cst);
   // P21: those who counted in while it was closing, to read an answer that was there, are waited for after the store;
   // whoever comes later finds the realm closed and touches nothing.
   const bool quiet = wait_for_quiet(number, deadline);
+  for (uint32_t shard = 0; final && shard < kShards; shard++)
+    final[shard] = counters_final(arena()->realms[number].rings[shard]);
   if (quiet) {
     locals[number].thread.store(0, std::memory_order_relaxed);
     locals[number].ring = nullptr;
     locals[number].edge = nullptr;
+    locals[number].serving.store(kNotServing, std::memory_order_relaxed);
+    locals[number].signalled.store(false, std::memory_order_relaxed);
   }
   return quiet;
 }
 
 }  // namespace
+
+void realm_wake_everybody(uint32_t number) {
+  Realm &r = arena()->realms[number];
+  const uint32_t replies = r.replies_issued.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < replies; i++) {
+    if (r.replies[i].sleeper.load(std::memory_order_seq_cst) == kAsleep) wake_all(r.replies[i].state);
+  }
+  for (Ring &ring : r.rings) {
+    ring.space_wanted.store(0, std::memory_order_seq_cst);
+    wake_all(ring.space_wanted);
+  }
+  r.names_changed.fetch_add(1, std::memory_order_seq_cst);
+  wake_all(r.names_changed);
+  r.events_changed.fetch_add(1, std::memory_order_seq_cst);
+  wake_all(r.events_changed);
+}
 
 haft_status realm_open(void (*ring)(void *), void (*direct)(void *), void *edge, haft_realm *id) {
   process_prepare();
@@ -147,6 +179,7 @@ haft_status realm_open(void (*ring)(void *), void (*direct)(void *), void *edge,
   locals[number].ring = ring;
   locals[number].direct = direct;
   locals[number].edge = edge;
+  realms_of_thread++;
   const uint64_t epoch = a->last_epoch.fetch_add(1, std::memory_order_relaxed) + 1;
   *id = epoch << kRealmNumberBits | (number + 1);
   // Release: whoever sees the realm open sees all of the above.
@@ -154,11 +187,12 @@ haft_status realm_open(void (*ring)(void *), void (*direct)(void *), void *edge,
   return HAFT_OK;
 }
 
-bool realm_close(haft_realm id, int64_t wait_ms) {
+bool realm_close(haft_realm id, int64_t wait_ms, haft_counters *final) {
   if (forked.load(std::memory_order_relaxed)) return false;  // P26: counts that never fall
   if (!begin_close(id)) return nothing_in_flight(realm_number(id));
+  if (on_own_thread(realm_number(id))) realms_of_thread--;
   Deadline deadline(wait_ms);
-  const bool quiet = finish_close(id, deadline);
+  const bool quiet = finish_close(id, deadline, final);
   if (quiet) recycle(realm_number(id));
   return quiet;
 }
@@ -174,7 +208,7 @@ void realms_close_all(int64_t wait_ms) {
     const haft_realm id = a->realms[number].life.load(std::memory_order_seq_cst) >> 8;
     if (id != 0 && begin_close(id)) closing[count++] = id;
   }
-  for (uint32_t i = 0; i < count; i++) finish_close(closing[i], deadline);
+  for (uint32_t i = 0; i < count; i++) finish_close(closing[i], deadline, nullptr);
 }
 
 haft_status realm_check(haft_realm id) {
@@ -188,10 +222,18 @@ haft_status realm_check(haft_realm id) {
 
 void realm_wake(uint32_t realm, const int32_t *numbers, uint32_t count) {
   Realm &r = arena()->realms[realm];
+  uint32_t nobody_waits[kExchangeWords - kExchangeWake];
+  uint32_t completed = 0;
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t number = (uint32_t)numbers[i];
-    if (number < kReplies) wake_all(r.replies[number].state);
+    if (number >= kReplies) continue;
+    if (r.replies[number].sleeper.load(std::memory_order_relaxed) != kNobodyWaits)
+      wake_all(r.replies[number].state);
+    else if (completed < kExchangeWords - kExchangeWake)
+      nobody_waits[completed++] = number;
   }
+  // After all is read: a completion may call JavaScript, which writes the next list over this one.
+  for (uint32_t i = 0; i < completed; i++) async_answered(realm, nobody_waits[i]);
 }
 
 void realm_wake_producers(uint32_t realm, uint32_t shard) {

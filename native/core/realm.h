@@ -14,8 +14,9 @@ namespace haft {
 haft_status realm_open(void (*ring)(void *edge), void (*direct)(void *edge), void *edge, haft_realm *id);
 
 // Closes it, on its own thread or at the end of the process; the second time does nothing. True if nothing was left in
-// flight after `wait_ms`: only then may `edge` go, and the blocks are up for adoption.
-bool realm_close(haft_realm id, int64_t wait_ms);
+// flight after `wait_ms`: only then may `edge` go, and the blocks are up for adoption. `final`: room for the counters of
+// kShards shards as they are at the end, or NULL.
+bool realm_close(haft_realm id, int64_t wait_ms, haft_counters *final = nullptr);
 
 // Closes all realms of the process, when it ends (P25).
 void realms_close_all(int64_t wait_ms);
@@ -24,6 +25,9 @@ haft_status realm_check(haft_realm id);  // HAFT_OK, HAFT_E_CLOSED, HAFT_E_FORKE
 
 // Wakes the callers of these replies: their numbers.
 void realm_wake(uint32_t realm, const int32_t *numbers, uint32_t count);
+
+// Wakes whoever waits for anything of the realm, to look at its state again.
+void realm_wake_everybody(uint32_t realm);
 
 // Wakes the producers that wait for room in a mailbox.
 void realm_wake_producers(uint32_t realm, uint32_t shard);

@@ -39,7 +39,8 @@ void push_reclaim(const Target &t) {
   std::atomic<uint64_t> &first = arena()->realms[t.realm].reclaim[t.shard].first;
   uint64_t head = first.load(std::memory_order_relaxed);
   do {
-    t.slot->link.store(head, std::memory_order_relaxed);
+    // Release: who finds a link that is not what a moved slot had also finds the slot's word changed (slot_moved).
+    t.slot->link.store(head, std::memory_order_release);
     // Release: whoever takes the list sees the links (P5).
   } while (!first.compare_exchange_weak(head, t.index + 1, std::memory_order_release, std::memory_order_relaxed));
   if (head == 0) notify(t.realm, kShards + t.shard);  // P4: an idle realm would hold the object for ever
@@ -64,14 +65,15 @@ haft_status locate(haft_handle handle, Target *t) {
   if (owner == 0) return HAFT_E_FORGED;  // P8
   t->slot = &a->slots[t->index];
   t->realm_id = owner;
-  if (owner != kBlockOrphan) {
+  if (owner != kBlockOrphan && owner != kBlockSpare) {
     t->realm = realm_number(owner);
     t->shard = t->index & (kShards - 1);
     // Acquire: an open realm's structures are ready.
     if (a->realms[t->realm].life.load(std::memory_order_acquire) == open_life(owner)) return HAFT_OK;
   }
   const uint64_t word = t->slot->word.load(std::memory_order_relaxed);
-  return issued(a, t->index, handle_generation(handle), word) ? HAFT_E_CLOSED : HAFT_E_FORGED;  // P24
+  if (!issued(a, t->index, handle_generation(handle), word)) return HAFT_E_FORGED;
+  return owner == kBlockSpare ? HAFT_E_STALE : HAFT_E_CLOSED;  // P24
 }
 
 bool still_open(const Target &t) {
@@ -83,7 +85,10 @@ bool still_open(const Target &t) {
 
 haft_status grade(const Target &t, uint64_t word) {
   const uint64_t generation = handle_generation(t.handle);
-  if (word_generation(word) == generation && word_state(word) == kLive) return HAFT_OK;
+  if (word_generation(word) == generation) {
+    if (word_state(word) == kLive) return HAFT_OK;
+    if (word_state(word) == kMoved) return HAFT_E_MOVED;
+  }
   return issued(arena(), t.index, generation, word) ? HAFT_E_STALE : HAFT_E_FORGED;
 }
 
@@ -154,6 +159,85 @@ haft_status slot_delete(haft_handle handle, uint64_t realm_id, bool *retired) {
   return status;
 }
 
+haft_status slot_moved(haft_handle handle, haft_handle *now) {
+  if (!now) return fail(HAFT_E_ARGUMENT, handle);
+  *now = HAFT_NULL;
+  Target t;
+  haft_status status = locate(handle, &t);
+  if (status != HAFT_OK) return fail(status, handle);
+  // Acquire: the link comes before the mark.
+  uint64_t word = t.slot->word.load(std::memory_order_acquire);
+  status = grade(t, word);
+  if (status == HAFT_E_MOVED) {
+    const uint64_t link = t.slot->link.load(std::memory_order_acquire);
+    // The slot may have been forgotten and used again meanwhile: then the link is not what we asked for.
+    word = t.slot->word.load(std::memory_order_relaxed);
+    if (grade(t, word) != HAFT_E_MOVED) return refuse(HAFT_E_STALE, t);
+    *now = link;
+    return HAFT_OK;
+  }
+  if (status != HAFT_OK) return refuse(status, t);
+  *now = handle;
+  return HAFT_OK;
+}
+
+namespace {
+
+// Adds references to a live handle, or takes some; one at least stays.
+haft_status add_references(haft_handle handle, int64_t change) {
+  Target t;
+  haft_status status = locate(handle, &t);
+  if (status != HAFT_OK) return status;
+  uint64_t word = t.slot->word.load(std::memory_order_relaxed);
+  while ((status = grade(t, word)) == HAFT_OK) {
+    const int64_t references = (int64_t)word_references(word) + change;
+    if (references > (int64_t)kReferenceMask) return HAFT_E_OVERFLOW;
+    if (references < 1) return HAFT_E_STALE;
+    if (t.slot->word.compare_exchange_weak(word, word + (uint64_t)change, std::memory_order_relaxed)) return HAFT_OK;
+  }
+  return status;
+}
+
+}  // namespace
+
+haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now) {
+  Target t;
+  haft_status status = locate(handle, &t);
+  if (status != HAFT_OK) return status;
+  if (t.realm_id != realm_id) return HAFT_E_REALM;
+  int64_t given = 1;
+  uint64_t word = t.slot->word.load(std::memory_order_relaxed);
+  while ((status = grade(t, word)) == HAFT_OK) {
+    const int64_t references = word_references(word);
+    if (references != given) {
+      status = add_references(now, references - given);
+      if (status != HAFT_OK) break;
+      given = references;
+    }
+    t.slot->link.store(now, std::memory_order_relaxed);
+    const uint64_t moved = (word & ~(kReferenceMask | 7ull << kStateShift)) | (uint64_t)kMoved << kStateShift;
+    // Release: the link, and the references that whoever reads it may give back, come before the mark.
+    if (t.slot->word.compare_exchange_strong(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
+      return HAFT_OK;
+  }
+  if (given > 1) add_references(now, 1 - given);
+  return status;
+}
+
+haft_status slot_forget(haft_handle handle, uint64_t realm_id, bool *retired) {
+  Target t;
+  const haft_status status = locate(handle, &t);
+  if (status != HAFT_OK) return status;
+  if (t.realm_id != realm_id) return HAFT_E_REALM;
+  const uint64_t word = t.slot->word.load(std::memory_order_relaxed);
+  if (grade(t, word) != HAFT_E_MOVED) return HAFT_E_STALE;
+  const uint64_t next = next_life(arena(), t.index, word);
+  // Nobody else changes a word that is not live.
+  t.slot->word.store(next, std::memory_order_release);
+  *retired = word_state(next) == kRetired;
+  return HAFT_OK;
+}
+
 bool reclaim_take(uint32_t realm) {
   Realm &r = arena()->realms[realm];
   bool any = false;
@@ -191,7 +275,7 @@ int64_t block_take(uint64_t realm_id) {
     for (uint32_t n = 0; n < issued_blocks; n++) {
       const uint32_t block = (a->block_base + n) & (kBlocks - 1);
       uint64_t owner = a->directory[block].load(std::memory_order_relaxed);
-      if (owner != kBlockOrphan) continue;
+      if (owner != kBlockOrphan && owner != kBlockSpare) continue;
       // Acquire and release: the sweep of the old realm comes before this, and this before any look-up (P23).
       if (!a->directory[block].compare_exchange_strong(owner, realm_id, std::memory_order_acq_rel)) continue;
       a->orphans.fetch_sub(1, std::memory_order_relaxed);
@@ -214,6 +298,19 @@ int64_t block_take(uint64_t realm_id) {
   return block;
 }
 
+bool block_give(uint64_t realm_id, uint32_t block) {
+  Arena *a = arena();
+  if (a->directory[block].load(std::memory_order_relaxed) != realm_id) return false;
+  for (uint32_t i = 0; i < kBlockSlots; i++) {
+    const uint32_t state = word_state(a->slots[(block << kBlockBits) + i].word.load(std::memory_order_relaxed));
+    if (state != kFree && state != kRetired) return false;
+  }
+  // Release: what this realm did with the slots comes before another takes them (P23).
+  a->directory[block].store(kBlockSpare, std::memory_order_release);
+  a->orphans.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
 void blocks_abandon(uint64_t realm_id) {
   Arena *a = arena();
   for (uint64_t &chain : taken[realm_number(realm_id)]) chain = 0;
@@ -226,7 +323,7 @@ void blocks_abandon(uint64_t realm_id) {
       std::atomic<uint64_t> &slot = a->slots[index].word;
       uint64_t word = slot.load(std::memory_order_relaxed);
       // A retain or release that looked before the realm closed may still change the word: hence the loop.
-      while (word_state(word) == kLive || word_state(word) == kZombie) {
+      while (word_state(word) != kFree && word_state(word) != kRetired) {
         if (slot.compare_exchange_weak(word, next_life(a, index, word), std::memory_order_relaxed)) break;
       }
     }

@@ -36,7 +36,7 @@ haft_status locate(haft_handle handle, Target *target);
 // it also means that the realm waits for us (P23).
 bool still_open(const Target &target);
 
-// What word A says of the handle: HAFT_OK while it is live, else HAFT_E_STALE or HAFT_E_FORGED.
+// What word A says of the handle: HAFT_OK while it is live, else HAFT_E_STALE, HAFT_E_MOVED or HAFT_E_FORGED.
 haft_status grade(const Target &target, uint64_t word);
 
 inline uint32_t word_references(uint64_t word) { return (uint32_t)(word & kReferenceMask); }
@@ -48,11 +48,19 @@ haft_status slot_retain(haft_handle handle);
 haft_status slot_release(haft_handle handle);
 haft_status slot_check(haft_handle handle, haft_kind kind, uint64_t *word, Target *target);
 
+// The handle that one which answers HAFT_E_MOVED has become; a live one is its own.
+haft_status slot_moved(haft_handle handle, haft_handle *now);
+
 // ---- On the realm's own thread ----
 
 // Ends a live handle at once, whatever its references: the slot is free again (`*retired` false) or retired. A
 // ZOMBIE is left to the drain and reported as stale (P3).
 haft_status slot_delete(haft_handle handle, uint64_t realm_id, bool *retired);
+
+// The object lives on under `now`, which carries one reference: gives that as many as the live handle has, and marks
+// the slot. It is neither free nor live until slot_forget. Nothing has changed if it fails.
+haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now);
+haft_status slot_forget(haft_handle handle, uint64_t realm_id, bool *retired);
 
 // Takes every reclaim list. The slots stay ZOMBIE until reclaim_free, which comes when all messages that were posted
 // before the last releases have been delivered (P5). False if there was nothing to take.
@@ -61,8 +69,11 @@ bool reclaim_take(uint32_t realm);
 // Frees up to `most` of the slots taken: writes their indexes, as -1 - index for one that is retired now.
 uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most);
 
-// A block of free slots for this realm: an orphan, else a new one; -1 when there are none left.
+// A block of free slots for this realm: one without a realm, else a new one; -1 when there are none left.
 int64_t block_take(uint64_t realm_id);
+
+// Gives a block back, whose slots are all free or retired: another realm may take it. False if some are not.
+bool block_give(uint64_t realm_id, uint32_t block);
 
 // Makes every block of a realm that nobody uses any more an orphan, its slots free or retired. Goes by the slots'
 // words, not by lists (P23).

@@ -68,7 +68,7 @@ extern "C" {
 
 /* The version of this interface. Within one major version the table only grows. */
 #define HAFT_VERSION_MAJOR 1
-#define HAFT_VERSION_MINOR 0
+#define HAFT_VERSION_MINOR 1
 
 #if defined(_WIN32)
 #define HAFT_EXPORT __declspec(dllexport)
@@ -133,7 +133,7 @@ typedef uint32_t haft_op;
   X(E_EXCEPTION, -13, "the JavaScript handler threw", "read haft_last_error() for its name, message and stack") \
   X(E_RESULT, -14, "the JavaScript handler returned a value that is not of the declared type",                 \
     "return what the kind declares under `returns`")                                                           \
-  X(E_DEADLOCK, -15, "the wait could never end: the thread waits for itself",                                  \
+  X(E_DEADLOCK, -15, "the wait could never end: the thread waits for itself, or realms wait in a circle",      \
     "on the realm's own thread post without HAFT_BLOCK; call asynchronous handlers from another thread")                                                       \
   X(E_OP, -16, "the kind has no such op", "look the op up with haft_op_find")                                  \
   X(E_ARGUMENT, -17, "an argument has an impossible value", "see the function's description in haft.h")        \
@@ -144,7 +144,10 @@ typedef uint32_t haft_op;
   X(E_UNSUPPORTED, -21, "this version of haft does not have that function",                                    \
     "update haft, or check the size of haft_api before the call")                                              \
   X(E_BUSY, -22, "too many calls are waiting for a reply", "let some of them finish, or post instead")         \
-  X(E_INTERNAL, -23, "the operating system refused something haft needs", "read haft_last_error()")
+  X(E_INTERNAL, -23, "the operating system refused something haft needs", "read haft_last_error()")            \
+  X(E_MOVED, -24, "the object was moved to another realm", "ask haft_moved for its new handle")                \
+  X(E_BREAKER, -25, "the breaker of the handle's kind is open: its handlers failed too often in a row",        \
+    "try again after the time that the kind allows, and look at what the handlers threw")
 
 typedef int32_t haft_status;
 enum {
@@ -220,6 +223,56 @@ typedef struct haft_request {
                       ** why, "name: message"; the caller's, as in rules 1 and 4 */
 } haft_request;
 
+/* How a call without a waiting thread ends (haft_call_async): a function is called, or a completion is put in a
+** queue. The function runs once, on whichever thread ends the call: mostly the realm's own, at its end the thread that
+** closes it, after a timeout a thread of haft's. It must be quick and must not wait. `*result` is the function's: the
+** result, or as in haft_request a text; free it, as in rules 1 and 4. */
+typedef void (*haft_done)(void *user, haft_status status, haft_value *result);
+
+/* A queue of completions. Any integer may be passed: one that is not open is HAFT_E_FORGED. 0 is none. */
+typedef uint64_t haft_queue;
+
+typedef struct haft_completer {
+  uint32_t size;    /* sizeof(haft_completer) */
+  haft_done done;   /* this, */
+  haft_queue queue; /* or this if `done` is NULL */
+  void *user;       /* comes back with the completion; never looked at */
+} haft_completer;
+
+typedef struct haft_completion {
+  void *user;
+  haft_status status;
+  uint32_t reserved;
+  haft_value result; /* the receiver's, as in haft_done */
+} haft_completion;
+
+/* What may be waited for. The first three and the user's are counted while somebody waits: the wait ends when one
+** comes after it began. The others are levels: the wait ends at once where they hold already. */
+#define HAFT_EVENT_DRAINED 0x01u   /* the mailboxes were drained until nothing was left */
+#define HAFT_EVENT_RECLAIMED 0x02u /* objects were dropped whose last reference was released */
+#define HAFT_EVENT_COLLECTED 0x04u /* registry.collect() came to its end */
+#define HAFT_EVENT_EMPTY 0x08u     /* no message waits in a mailbox */
+#define HAFT_EVENT_FULL 0x10u      /* some mailbox has no room for one more message */
+#define HAFT_EVENT_CLOSING 0x20u   /* the realm takes no new work */
+/* Eight of your own, 0 to 7: haft_signal causes them. */
+#define HAFT_EVENT_USER(number) (0x10000u << (number))
+
+/* What became of the messages to one shard of a realm, or to all. A message is a post or a call that named a valid
+** handle, an op of its kind and values that can be sent; it ends in exactly one of delivered (its handler ran, whatever
+** it returned or threw), refused (no room, realm closed, object gone, breaker open, ...), dropped (HAFT_DROP_NEWEST)
+** and expired (a call whose caller gave up). `sent` is their sum, and the posts that wait to be delivered. */
+typedef struct haft_counters {
+  uint32_t size;         /* in: sizeof(haft_counters); so many bytes are written */
+  uint32_t highest_fill; /* most cells of 64 bytes that were seen in use at one time, of 1,024 a shard */
+  uint64_t sent;
+  uint64_t delivered;
+  uint64_t refused;
+  uint64_t dropped;
+  uint64_t expired;
+  uint64_t longest_wait; /* nanoseconds that a thread waited for room */
+} haft_counters;
+#define HAFT_ALL_SHARDS UINT32_MAX
+
 /* ---- The table of functions -------------------------------------------------------------------------- */
 
 /* What a plugin receives. Entries are only ever added at the end; `size` tells which there are. Use the
@@ -243,6 +296,17 @@ typedef struct haft_api {
   const haft_error *(*last_error)(void);
   const char *(*status_name)(haft_status);
   const char *(*status_message)(haft_status);
+  /* since 1.1 */
+  haft_status (*call_async)(haft_handle, haft_op, const haft_value *, size_t, int64_t, const haft_completer *);
+  haft_status (*queue_open)(haft_queue *, int *);
+  haft_status (*queue_next)(haft_queue, int64_t, haft_completion *);
+  haft_status (*queue_close)(haft_queue);
+  haft_status (*serve)(haft_realm, int64_t);
+  haft_status (*blocking)(haft_realm, bool);
+  haft_status (*wait)(haft_realm, uint32_t, int64_t, uint32_t *);
+  haft_status (*signal)(haft_realm, uint32_t);
+  haft_status (*moved)(haft_handle, haft_handle *);
+  haft_status (*counters_read)(haft_realm, uint32_t, haft_counters *);
 } haft_api;
 
 /* Where this plugin keeps the table: one variable a shared library, however many files include this header. */
@@ -268,14 +332,14 @@ static inline haft_status haft_plugin_keep(const haft_api *api) {
 /* ---- References -------------------------------------------------------------------------------------- */
 
 /* Adds one reference. Lock-free.
-** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_CLOSED, HAFT_E_FORKED; HAFT_E_OVERFLOW: nothing changed. */
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_CLOSED, HAFT_E_FORKED; HAFT_E_OVERFLOW: nothing changed. */
 static inline haft_status haft_retain(haft_handle handle) {
   return HAFT_HAS(retain) ? haft_plugin_api->retain(handle) : HAFT_E_UNSUPPORTED;
 }
 
 /* Gives one reference back. The last one ends the handle at once; JavaScript drops the object soon after, once
 ** the messages that were posted before the release have been handled. Lock-free.
-** HAFT_E_FORGED; HAFT_E_STALE: also for a release too many, if nobody else holds a reference; HAFT_E_CLOSED,
+** HAFT_E_FORGED; HAFT_E_STALE: also for a release too many, if nobody else holds a reference; HAFT_E_MOVED, HAFT_E_CLOSED,
 ** HAFT_E_FORKED. */
 static inline haft_status haft_release(haft_handle handle) {
   return HAFT_HAS(release) ? haft_plugin_api->release(handle) : HAFT_E_UNSUPPORTED;
@@ -283,7 +347,7 @@ static inline haft_status haft_release(haft_handle handle) {
 
 /* Whether the handle is valid and, unless `kind` is 0, of that kind. Lock-free; changes nothing. Without a
 ** reference of your own the answer may be out of date when you read it.
-** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_KIND, HAFT_E_CLOSED, HAFT_E_FORKED. */
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_KIND, HAFT_E_CLOSED, HAFT_E_FORKED. */
 static inline haft_status haft_check(haft_handle handle, haft_kind kind) {
   return HAFT_HAS(check) ? haft_plugin_api->check(handle, kind) : HAFT_E_UNSUPPORTED;
 }
@@ -335,9 +399,9 @@ static inline haft_status haft_realm_check(haft_realm realm) {
 ** in the order in which they were sent; across handles no order is promised. A message that was posted before
 ** the last release of its handle, or of a handle among its arguments, still finds the object. What the handler
 ** returns is dropped; what it throws goes to the registry's `error` event.
-** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_KIND, HAFT_E_OP, HAFT_E_CLOSED, HAFT_E_FORKED;
-** HAFT_E_FULL, HAFT_E_NO_MEMORY: not sent (see haft_full); HAFT_E_DEADLOCK: HAFT_BLOCK on the realm's own thread,
-** with the mailbox full; HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE; HAFT_E_REALM: an argument is a handle of
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_KIND, HAFT_E_OP, HAFT_E_CLOSED, HAFT_E_FORKED, HAFT_E_BREAKER;
+** HAFT_E_FULL, HAFT_E_NO_MEMORY: not sent (see haft_full); HAFT_E_DEADLOCK: HAFT_BLOCK with the mailbox full, on the
+** realm's own thread, or on one of another realm that this one waits for; HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE; HAFT_E_REALM: an argument is a handle of
 ** another realm. */
 static inline haft_status haft_post(haft_handle handle, haft_op op, const haft_value *args, size_t count,
                                     haft_full when_full) {
@@ -350,8 +414,9 @@ static inline haft_status haft_post(haft_handle handle, haft_op op, const haft_v
 ** inside this call, ahead of messages that the thread posted before; there a promise is HAFT_E_DEADLOCK, since it
 ** cannot settle while C waits. On any error `*result` is HAFT_VOID.
 ** As haft_post, and HAFT_E_TIMEOUT: the handler has not run, or its late result is discarded; HAFT_E_EXCEPTION,
-** HAFT_E_RESULT: see haft_last_error(); HAFT_E_BUSY: 4,095 calls of the realm wait already; HAFT_E_UNSUPPORTED: on
-** koffi's stack, without registry.useKoffi(koffi). */
+** HAFT_E_RESULT: see haft_last_error(); HAFT_E_DEADLOCK also on the own thread of a realm for whose answer this one
+** waits, directly or through others, and for a realm that said haft_blocking; HAFT_E_BUSY: 4,095 calls of the realm wait
+** already; HAFT_E_UNSUPPORTED: on koffi's stack, without registry.useKoffi(koffi). */
 static inline haft_status haft_call(haft_handle handle, haft_op op, const haft_value *args, size_t count,
                                     int64_t timeout_ms, haft_value *result) {
   if (HAFT_HAS(call)) return haft_plugin_api->call(handle, op, args, count, timeout_ms, result);
@@ -364,6 +429,92 @@ static inline haft_status haft_call(haft_handle handle, haft_op op, const haft_v
 ** is not. */
 static inline haft_status haft_call_many(haft_request *requests, size_t count, int64_t timeout_ms) {
   return HAFT_HAS(call_many) ? haft_plugin_api->call_many(requests, count, timeout_ms) : HAFT_E_UNSUPPORTED;
+}
+
+/* Sends `op` to the object and goes on at once; the result comes to `completer`, exactly once, whatever happens:
+** answered, failed, timed out or closed. For threads that must not wait, the realm's own included (where the call is
+** not run at once, but in its turn). HAFT_OK: sent, and the completer will hear of it. Any other status: not sent, and
+** it will not. The mailbox being full is HAFT_E_FULL. `timeout_ms` negative: until the result or the end of the realm;
+** 0 is HAFT_E_ARGUMENT.
+** As haft_call; HAFT_E_FORGED also for a queue that is not open. */
+static inline haft_status haft_call_async(haft_handle handle, haft_op op, const haft_value *args, size_t count,
+                                          int64_t timeout_ms, const haft_completer *completer) {
+  return HAFT_HAS(call_async) ? haft_plugin_api->call_async(handle, op, args, count, timeout_ms, completer)
+                              : HAFT_E_UNSUPPORTED;
+}
+
+/* Opens a queue of completions. `*descriptor` becomes readable while the queue has any: give it to poll(2), epoll or
+** an event loop; never read from it or close it. HAFT_E_SLOTS: 1,024 queues are open; HAFT_E_INTERNAL: the system has
+** no descriptor left; HAFT_E_ARGUMENT. */
+static inline haft_status haft_queue_open(haft_queue *queue, int *descriptor) {
+  return HAFT_HAS(queue_open) ? haft_plugin_api->queue_open(queue, descriptor) : HAFT_E_UNSUPPORTED;
+}
+
+/* Takes the oldest completion, and waits up to `timeout_ms` for one. Any number of threads may take from one queue.
+** HAFT_E_TIMEOUT: none; HAFT_E_FORGED: not an open queue; HAFT_E_ARGUMENT. */
+static inline haft_status haft_queue_next(haft_queue queue, int64_t timeout_ms, haft_completion *completion) {
+  return HAFT_HAS(queue_next) ? haft_plugin_api->queue_next(queue, timeout_ms, completion) : HAFT_E_UNSUPPORTED;
+}
+
+/* Closes the queue and its descriptor. Completions that nobody took, and those still to come, are freed with the
+** references that they carry. HAFT_E_FORGED: not an open queue. */
+static inline haft_status haft_queue_close(haft_queue queue) {
+  return HAFT_HAS(queue_close) ? haft_plugin_api->queue_close(queue) : HAFT_E_UNSUPPORTED;
+}
+
+/* ---- Waiting ------------------------------------------------------------------------------------------ */
+
+/* On the realm's own thread: handles messages while C waits for something else, such as threads that end. Without it,
+** C that joins a thread which calls JavaScript waits for ever:
+**
+**     while (!finished(&workers)) haft_serve(realm, 100);
+**     pthread_join(...);
+**
+** Returns HAFT_OK as soon as messages were handled or haft_signal was called, HAFT_E_TIMEOUT when neither came in time.
+** Promises do not settle meanwhile, so handlers that return one are answered later.
+** HAFT_E_REALM: the calling thread is not the realm's own; HAFT_E_CLOSED: also when JavaScript is being terminated;
+** HAFT_E_UNSUPPORTED: on koffi's stack, without registry.useKoffi(koffi). */
+static inline haft_status haft_serve(haft_realm realm, int64_t timeout_ms) {
+  return HAFT_HAS(serve) ? haft_plugin_api->serve(realm, timeout_ms) : HAFT_E_UNSUPPORTED;
+}
+
+/* On the realm's own thread: says that C is about to wait for something that haft does not know, such as a library's
+** stop function that joins threads, and cannot call haft_serve meanwhile. From `true` to `false` calls of other threads
+** that would have to wait for the realm end with HAFT_E_DEADLOCK, those that wait already too, and so do posts that
+** would wait for room. HAFT_E_REALM: not the realm's own thread; HAFT_E_CLOSED. */
+static inline haft_status haft_blocking(haft_realm realm, bool blocking) {
+  return HAFT_HAS(blocking) ? haft_plugin_api->blocking(realm, blocking) : HAFT_E_UNSUPPORTED;
+}
+
+/* Waits until one of `events` (HAFT_EVENT_*) happens; `*happened` says which did. Any number of threads may wait, each
+** for its own; to cancel a wait, let it wait for one of HAFT_EVENT_USER too. When the realm closes all waits end:
+** HAFT_OK where HAFT_EVENT_CLOSING was among the events, else HAFT_E_CLOSED.
+** HAFT_E_TIMEOUT; HAFT_E_DEADLOCK: on the realm's own thread, or in a circle of realms; HAFT_E_ARGUMENT: no event that
+** there is; HAFT_E_FORKED. */
+static inline haft_status haft_wait(haft_realm realm, uint32_t events, int64_t timeout_ms, uint32_t *happened) {
+  if (HAFT_HAS(wait)) return haft_plugin_api->wait(realm, events, timeout_ms, happened);
+  if (happened) *happened = 0;
+  return HAFT_E_UNSUPPORTED;
+}
+
+/* Causes events of the user's: ends the waits for them, in C and JavaScript, and a haft_serve.
+** HAFT_E_ARGUMENT: another event, or none; HAFT_E_CLOSED, HAFT_E_FORKED. */
+static inline haft_status haft_signal(haft_realm realm, uint32_t events) {
+  return HAFT_HAS(signal) ? haft_plugin_api->signal(realm, events) : HAFT_E_UNSUPPORTED;
+}
+
+/* Where the object of a handle lives that answers HAFT_E_MOVED. Each reference to the old handle has become one to
+** `*now`: use and release that instead. The answer is kept until the old realm needs the place, then it is
+** HAFT_E_STALE. A handle that is valid gives itself.
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_CLOSED, HAFT_E_FORKED, HAFT_E_ARGUMENT. */
+static inline haft_status haft_moved(haft_handle handle, haft_handle *now) {
+  return HAFT_HAS(moved) ? haft_plugin_api->moved(handle, now) : HAFT_E_UNSUPPORTED;
+}
+
+/* Reads the counters of one shard, or of all together with HAFT_ALL_SHARDS. The shard of a handle is its lowest four
+** bits. HAFT_E_ARGUMENT, HAFT_E_CLOSED, HAFT_E_FORKED. */
+static inline haft_status haft_counters_read(haft_realm realm, uint32_t shard, haft_counters *counters) {
+  return HAFT_HAS(counters_read) ? haft_plugin_api->counters_read(realm, shard, counters) : HAFT_E_UNSUPPORTED;
 }
 
 /* ---- Results and errors ------------------------------------------------------------------------------ */

@@ -1,0 +1,37 @@
+// Waits on the own thread of a realm: kept from waiting for themselves, and from outliving JavaScript.
+#pragma once
+
+#include "haft.h"
+#include "layout.h"
+
+namespace haft {
+
+// Stands for a wait for `target`, another realm, while it lives. Where the thread is the own one of a realm, that realm
+// says for whom it waits, and whoever closes a circle of such waits is told (P18). Other threads pay one look.
+class Blocking {
+ public:
+  explicit Blocking(haft_realm target);
+  ~Blocking();
+  Blocking(const Blocking &) = delete;
+  Blocking &operator=(const Blocking &) = delete;
+
+  bool deadlock() const { return deadlock_; }
+
+  // Nanoseconds to sleep at most: less on a realm's own thread, which has to look up now and then.
+  int64_t slice(int64_t nanoseconds) const;
+
+  // To be asked after each sleep: lets JavaScript notice that it is being terminated. False: it is (P19).
+  bool alive() const;
+
+ private:
+  bool own_ = false;
+  bool deadlock_ = false;
+};
+
+// Whether the realm said that it waits for something which haft does not know.
+bool is_blocked(const Realm &realm, haft_realm id);
+
+haft_status blocking_set(haft_realm realm, bool blocking);
+haft_status serve(haft_realm realm, int64_t timeout_ms);
+
+}  // namespace haft
