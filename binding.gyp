@@ -15,7 +15,11 @@
   },
   'target_defaults': {
     'include_dirs': ['native/include', 'native', 'native/core', '<!(node -p "require(\'node-addon-api\').include_dir")'],
-    'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+    # Where JavaScript is being terminated nothing can be thrown: node-addon-api's own switch for that.
+    'defines': [
+      'NAPI_VERSION=8', 'NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
+      'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+    ],
     'cflags': ['-O3', '-fvisibility=hidden', '-Wall', '-Wextra', '-pthread'],
     'cflags_cc!': ['-std=gnu++17', '-std=gnu++20'],
     'cflags_cc': ['-std=c++17', '-fno-exceptions', '-fvisibility-inlines-hidden'],

@@ -26,6 +26,10 @@ export class Block {
   constructor(readonly words: Int32Array) {}
 }
 
+function stateOf(words: Int32Array, slot: number): number {
+  return (words[slot * STRIDE + 1]! >>> WORD_STATE_SHIFT) & 7;
+}
+
 export class Mirror {
   /** By block number less the base. `undefined` where the block is another realm's. */
   readonly blocks: (Block | undefined)[] = [];
@@ -45,6 +49,34 @@ export class Mirror {
     return n < this.blocks.length ? this.blocks[n] : undefined;
   }
 
+  /** Which of `blocks` an index is in. */
+  blockNumberOf(index: number): number {
+    return ((index >>> BLOCK_BITS) - this.base) & (BLOCK_COUNT - 1);
+  }
+
+  /** Slots of a block that are free by their words, on the stack or not. */
+  freeSlotsOf(n: number): number {
+    const block = this.blocks[n];
+    let free = 0;
+    for (let slot = 0; block !== undefined && slot < BLOCK_SLOTS; slot++) {
+      if (stateOf(block.words, slot) === 0) free++;
+    }
+    return free;
+  }
+
+  /** Forgets a block that was given back; its slots are not on the stack. */
+  removeBlock(n: number): void {
+    this.blocks[n] = undefined;
+    while (this.blocks.length > 0 && this.blocks[this.blocks.length - 1] === undefined) this.blocks.pop();
+    this.slots -= BLOCK_SLOTS;
+  }
+
+  /** Gives memory back when the stack of free slots has become far too large. */
+  shrinkStack(): void {
+    const enough = Math.max(BLOCK_SLOTS, 2 ** Math.ceil(Math.log2(this.freeCount + 1)));
+    if (enough * 4 <= this.free.length) this.free = this.free.slice(0, enough);
+  }
+
   /** Adds a block, its slots free. */
   addBlock(number: number, block: Block): void {
     const n = (number - this.base) & (BLOCK_COUNT - 1);
@@ -53,8 +85,7 @@ export class Mirror {
     // In reverse, so that slots are first used in order.
     for (let slot = BLOCK_SLOTS - 1; slot >= 0; slot--) {
       // A block that an earlier realm had may contain retired slots.
-      const state = (block.words[slot * STRIDE + 1]! >>> WORD_STATE_SHIFT) & 7;
-      if (state === 0) this.giveBack((number << BLOCK_BITS) + slot);
+      if (stateOf(block.words, slot) === 0) this.giveBack((number << BLOCK_BITS) + slot);
     }
     this.slots += BLOCK_SLOTS;
   }

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "blocking.h"
 #include "error.h"
 #include "kinds.h"
 #include "process.h"
@@ -115,14 +116,20 @@ haft_status name_find(haft_realm realm, const char *name, haft_kind kind, int64_
   const size_t length = strlen(name);
   if (length == 0 || length > kNameBytes) return fail(HAFT_E_ARGUMENT);
   const Key key = key_of(name, length);
+  haft_status status = look(realm, key, kind, found);
+  if (status == HAFT_OK) return HAFT_OK;
+  if (status != HAFT_E_NOT_FOUND || on_own_thread(number) || timeout_ms == 0) return fail(status);
   Deadline deadline(timeout_ms);
+  const Blocking blocking(realm);
+  if (blocking.deadlock()) return fail(HAFT_E_DEADLOCK);  // P18
+  std::atomic<uint32_t> &changed = arena()->realms[number].names_changed;
   for (;;) {
-    std::atomic<uint32_t> &changed = arena()->realms[number].names_changed;
     const uint32_t seen = changed.load(std::memory_order_seq_cst);
-    const haft_status status = look(realm, key, kind, found);
+    status = look(realm, key, kind, found);
     if (status == HAFT_OK) return HAFT_OK;
-    if (status != HAFT_E_NOT_FOUND || on_own_thread(number) || deadline.passed()) return fail(status);
-    sleep_on(changed, seen, deadline.slice());
+    if (status != HAFT_E_NOT_FOUND || deadline.passed()) return fail(status);
+    sleep_on(changed, seen, blocking.slice(deadline.slice()));
+    if (!blocking.alive()) return fail(HAFT_E_CLOSED);  // P19
   }
 }
 

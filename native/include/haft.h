@@ -380,8 +380,8 @@ static inline haft_status haft_op_find(haft_kind kind, const char *name, haft_op
 
 /* The handle that JavaScript published under `name`, with one reference for the caller. Waits for it up to
 ** `timeout_ms`; the realm's own thread does not wait. `kind` 0: any kind.
-** HAFT_E_NOT_FOUND: nothing was published in time; HAFT_E_KIND, HAFT_E_CLOSED, HAFT_E_OVERFLOW, HAFT_E_FORKED,
-** HAFT_E_ARGUMENT. */
+** HAFT_E_NOT_FOUND: nothing was published in time; HAFT_E_KIND, HAFT_E_MOVED, HAFT_E_CLOSED, HAFT_E_OVERFLOW,
+** HAFT_E_DEADLOCK (realms that wait in a circle), HAFT_E_FORKED, HAFT_E_ARGUMENT. */
 static inline haft_status haft_find(haft_realm realm, const char *name, haft_kind kind, int64_t timeout_ms,
                                     haft_handle *found) {
   return HAFT_HAS(find) ? haft_plugin_api->find(realm, name, kind, timeout_ms, found) : HAFT_E_UNSUPPORTED;
