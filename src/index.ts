@@ -1,5 +1,6 @@
 // What the package exports.
 export type { NativeApi } from './binding.js';
+export type { Collected } from './collector.js';
 export type { Counters } from './counters.js';
 export { type ErrorCode, HaftError, type HaftErrorDetails, type StatusName } from './errors.js';
 export { EVENT } from './events.js';

@@ -1,5 +1,6 @@
-// The drain: takes messages out of the mailboxes, runs their handlers, answers calls, and drops objects whose last
-// reference is gone. One consumer, the realm's JavaScript thread; the producers are native/core/mailbox.cc.
+// The drain: takes messages out of the mailboxes, knows when to stop and when to come back, and drops objects whose
+// last reference is gone. What becomes of a message is delivery.ts. One consumer, the realm's JavaScript thread; the
+// producers are native/core/mailbox.cc.
 import { performance } from 'node:perf_hooks';
 import type { NativeRealm } from './binding.js';
 import {
@@ -13,28 +14,15 @@ import {
   DIRECT,
   DIRECT_REPLY,
   DIRTY,
+  EVENT_WAITERS,
   EXCHANGE,
   EXCHANGE_FLAG,
-  EXCHANGE_STATUS,
-  EXCHANGE_WAKE,
-  EXCHANGE_WORDS,
-  EVENT_WAITERS,
   INLINE_ARGS,
-  REQUEST_SERVE,
-  REPLIES,
-  REPLY_BYTES,
-  REPLY_DONE,
-  REPLY_NUMBER_BITS,
-  REPLY_SEQUENCE_MASK,
-  REPLY_SEQUENCE_SHIFT,
-  REPLY_SLEEPER,
-  REPLY_STARTED,
   REPLY_TYPE,
   REPLY_VALUE,
+  REQUEST_SERVE,
   RING_BYTES,
   RING_CELLS,
-  RING_DECLINED,
-  RING_DELIVERED,
   RING_FILL,
   RING_FIRST_CELL,
   RING_HEAD,
@@ -47,22 +35,25 @@ import {
   SHARDS,
   STATUSES,
 } from './constants.js';
+import { Delivery, type Listener, Misfit } from './delivery.js';
+import { Detour, Viewed } from './detour.js';
+import type { ErrorCode } from './errors.js';
 import { EVENT } from './events.js';
-import { INDEX_MASK, SLOT_MASK } from './handle.js';
+import type { HeldMessage } from './held.js';
 import { type Op, TYPES } from './kind.js';
 import type { Mirror } from './mirror.js';
-import { cellsOf, describe, SHAPE_TYPES_MASK, Wire } from './wire.js';
+import { OPTION } from './options.js';
+import { Replies, replyOffset } from './replies.js';
+import { cellsOf, SHAPE_TYPES_MASK, Views, Wire } from './wire.js';
 
 /** What the drain needs of the registry. */
-export interface Receiver {
+export interface Receiver extends Listener {
   /** Where the objects are. */
   readonly mirror: Mirror;
   /** The op of a number; the sender has checked that there is one. */
   opOf(number: number): Op;
-  /** A handler of a post threw. */
-  reportError(error: unknown, handle: number, op: Op): void;
-  /** A message found its object gone. */
-  reportGone(handle: number, op: Op): void;
+  /** A post was refused: told where somebody listens. */
+  reportDeclined(code: ErrorCode, message: string, handle: number, op: Op): void;
   /** The slots that native code released, and that no message needs any more, may be freed. */
   freeReleased(): void;
   /** A drain ended, somebody waits for events, and these happened: `EVENT.drained`, `EVENT.reclaimed`. */
@@ -80,26 +71,24 @@ const LINGER_MOST = 0.05; // milliseconds
 const LINGER_LEAST = 0.002;
 const LINGER_LOOKS = 64; // between two looks at the clock
 const OTHER_WORK = 0.2;
-const WAKE_MOST = EXCHANGE_WORDS - EXCHANGE_WAKE;
 /** The part of a shape that equals the op's for a message with exactly its types, inside the ring. */
 const EXACT_MASK = SHAPE_TYPES_MASK | SHAPE_HEAP_BIT;
 const ONE_NUMBER = (1 << SHAPE_COUNT_SHIFT) | TYPES.f64;
 const SHARD_BITS = (1 << SHARDS) - 1;
-const NUMBER_MASK = (1 << REPLY_NUMBER_BITS) - 1;
+const SHARD_MASK = SHARDS - 1;
 const ARMED_WORD = ARMED >> 2;
 const DIRTY_WORD = DIRTY >> 2;
-const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
-const WAKE_WORD = (EXCHANGE >> 2) + EXCHANGE_WAKE;
 const SCRIPT_WAITS_WORD = SCRIPT_WAITS >> 2;
 const EVENT_WAITERS_WORD = EVENT_WAITERS >> 2;
-const SHARD_MASK = SHARDS - 1;
 
 export class Mailboxes {
   readonly #native: NativeRealm;
   readonly #receiver: Receiver;
-  readonly #mirror: Mirror;
   readonly #wire: Wire;
+  readonly #replies: Replies;
+  readonly #delivery: Delivery;
+  readonly #detour: Detour;
   readonly #i32: Int32Array;
   readonly #f64: Float64Array;
   /** Position of the next message a shard; ours alone, and the shared head follows it (P11, P13). */
@@ -108,19 +97,15 @@ export class Mailboxes {
   readonly #tails = new Int32Array(SHARDS);
   /** Shards that are known to have messages: a drain inside a handler takes them over (P11). */
   #shards = 0;
+  /** Where a drain begins. */
+  #firstShard = 0;
   #reclaiming = false;
   #reclaimDirty = false;
-  #wakes = 0;
-  #promises = 0;
   #left = 0;
   #clockAt = 0;
   #deadline = 0;
-  #calls = 0;
-  #thenable = false;
-  #woke = false;
   #lingers = false;
   #linger = 0;
-  #lastShard = 0;
   #endedAt = 0;
   #rangAt = 0;
   #closed = false;
@@ -129,13 +114,18 @@ export class Mailboxes {
   /** Drains that run now, one inside the other. */
   #draining = 0;
   #reclaimed = false;
-  gone = 0;
 
   constructor(native: NativeRealm, receiver: Receiver) {
     this.#native = native;
     this.#receiver = receiver;
-    this.#mirror = receiver.mirror;
     this.#wire = new Wire(native);
+    this.#replies = new Replies(native, this.#wire, (count) => receiver.promisesWaiting(count));
+    this.#delivery = new Delivery(receiver, receiver.mirror, this.#wire, this.#replies);
+    this.#detour = new Detour(native, this.#wire, this.#delivery, this.#replies, {
+      reportError: (error, handle, op) => receiver.reportError(error, handle, op),
+      reportDeclined: (code, message, handle, op) => receiver.reportDeclined(code, message, handle, op),
+      outside: (work) => this.#outside(work),
+    });
     this.#i32 = this.#wire.i32;
     this.#f64 = this.#wire.f64;
     // Positions go on from where an earlier realm left them.
@@ -146,9 +136,18 @@ export class Mailboxes {
     Atomics.store(this.#i32, ARMED_WORD, 1);
   }
 
+  /** Messages that found their object gone. */
+  get gone(): number {
+    return this.#delivery.gone;
+  }
+
+  /** Before the realm's memory goes. What waits to be delivered stays counted as that. */
   close(): void {
     this.publishHeads();
     this.#closed = true;
+    this.#replies.close();
+    this.#delivery.close();
+    this.#detour.close();
   }
 
   /** Lets native code see which messages have been taken out of the rings, to the last one. */
@@ -191,13 +190,14 @@ export class Mailboxes {
   /** Answers the doorbell: handles what waits, within a budget of messages and time; rings for the rest. */
   drain(): void {
     const now = performance.now();
+    this.#replies.forgetGivenUp();
     if (this.#i32[SCRIPT_WAITS_WORD] !== 0) this.#receiver.happened(0); // a mailbox may be full now
     this.#left = BUDGET_MESSAGES;
     this.#deadline = now + BUDGET_MILLISECONDS;
     this.#clockAt = this.#left - 1;
-    this.#calls = 0;
-    this.#thenable = false;
-    this.#woke = false;
+    this.#delivery.calls = 0;
+    this.#delivery.thenable = false;
+    this.#replies.woke = false;
     // Coming back late from our own ring means that the event loop has other work, and no time for lingering.
     const busy = this.#rangAt !== 0 && now - this.#rangAt > OTHER_WORK;
     this.#rangAt = 0;
@@ -207,7 +207,7 @@ export class Mailboxes {
     this.#lingers = true;
     this.#drainAll();
     this.#lingers = false;
-    if (this.#calls > 0 && !this.#closed) this.#endedAt = performance.now();
+    if (this.#delivery.calls > 0 && !this.#closed) this.#endedAt = performance.now();
   }
 
   #drainAll(): void {
@@ -215,11 +215,12 @@ export class Mailboxes {
     let empty = false;
     try {
       empty = this.#drainUntilEmpty();
+      if (this.#detour.waitsForEnd) this.#outside(() => this.#detour.drainEnds());
     } finally {
       this.#draining--;
     }
     if (this.#closed) return;
-    this.#flushWakes();
+    this.#replies.flushWakes();
     if (this.#i32[EVENT_WAITERS_WORD] === 0 && this.#i32[SCRIPT_WAITS_WORD] === 0) return;
     const events = (empty ? EVENT.drained : 0) | (this.#reclaimed ? EVENT.reclaimed : 0);
     this.#reclaimed = false;
@@ -236,13 +237,13 @@ export class Mailboxes {
         return false;
       }
       if (Atomics.load(this.#i32, DIRTY_WORD) !== 0) continue;
-      this.#flushWakes();
+      this.#replies.flushWakes();
       if (
         this.#lingers &&
-        this.#calls > 0 &&
+        this.#delivery.calls > 0 &&
         this.#linger >= LINGER_LEAST &&
-        !this.#thenable &&
-        !this.#woke
+        !this.#delivery.thenable &&
+        !this.#replies.woke
       ) {
         const more = this.#lingerForCalls();
         if (this.#closed) return false;
@@ -287,34 +288,57 @@ export class Mailboxes {
   }
 
   #runDirect(): void {
-    const { i32 } = this.#wire;
-    const op = this.#receiver.opOf(i32[(DIRECT + CELL_OP) >> 2]!);
+    const op = this.#receiver.opOf(this.#i32[(DIRECT + CELL_OP) >> 2]!);
     const handle = this.#f64[(DIRECT + CELL_HANDLE) >> 3]!;
-    const block = this.#mirror.blockOf(handle & INDEX_MASK);
-    const slot = handle & SLOT_MASK;
-    if (block === undefined || block.handles[slot] !== handle) {
-      // Native code found the slot live: its last reference was released in between.
-      this.#count(handle, RING_DECLINED);
-      this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_STALE.status);
-      return;
-    }
+    const args = this.#argsOf(DIRECT, this.#i32[(DIRECT + CELL_SHAPE) >> 2]!, op);
+    if ((this.#detour.count | op.options) !== 0) this.#detour.direct(handle, op, args);
+    else this.#delivery.direct(handle, op, args);
+  }
+
+  // Handlers that run outside of a drain: their time has come, or a promise has settled.
+  #outside(work: () => void): void {
+    if (this.#closed) return;
+    this.#running++;
     try {
-      const args = this.#argsOf(DIRECT, i32[(DIRECT + CELL_SHAPE) >> 2]!, op);
-      this.#count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
-      const result = invoke(block.values[slot], op, args);
-      if (this.#closed) return;
-      const later = isThenable(result);
-      if (this.#closed) return;
-      if (later) {
-        Promise.resolve(result).then(undefined, () => {}); // nobody will hear its failure
-        this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_DEADLOCK.status);
-        return;
-      }
-      this.#wire.writeResult(DIRECT_REPLY, op, result);
-    } catch (error) {
-      const description = describe(error);
-      if (!this.#closed) this.#wire.writeError(DIRECT_REPLY, description);
+      work();
+    } finally {
+      this.#running--;
     }
+    if (this.#closed) return;
+    this.#replies.flushWakes();
+    this.#freeIfDrained();
+  }
+
+  // ---- Held messages, for moves ----
+
+  /** From now on messages of this handle are held. Idempotent. */
+  hold(handle: number): void {
+    if (!this.#closed) this.#detour.hold(handle);
+  }
+
+  /** Delivers what was held, in order; then goes on as usual. */
+  unhold(handle: number): void {
+    this.#detour.unhold(handle);
+  }
+
+  /**
+   * Takes all messages out that are held for a handle, gives their references back, and holds no more. Posts stay counted
+   * as waiting until `declinePost`.
+   */
+  takeHeld(handle: number): HeldMessage[] {
+    const messages = this.#detour.takeHeld(handle);
+    this.#freeIfDrained();
+    return messages;
+  }
+
+  /** Answers a call that `takeHeld` gave. */
+  declineCall(message: HeldMessage, status: number): void {
+    this.#detour.declineCall(message, status);
+  }
+
+  /** Ends a post that `takeHeld` gave: it is refused, or was sent on to where it is counted anew. */
+  declinePost(message: HeldMessage, sentOn = false): void {
+    this.#detour.declinePost(message, sentOn);
   }
 
   /** Takes the slots that native code released. They are freed when no message can need them: at once if none waits. */
@@ -332,8 +356,15 @@ export class Mailboxes {
     if (this.#reclaiming) this.#shards |= this.#shardsBeforeTails();
     let rest = 0;
     while (this.#shards !== 0) {
-      const shard = 31 - Math.clz32(this.#shards & -this.#shards);
-      if (!this.#drainShard(shard)) rest |= 1 << shard;
+      const behind = this.#shards & (-1 << this.#firstShard);
+      const from = behind === 0 ? this.#shards : behind;
+      const shard = 31 - Math.clz32(from & -from);
+      const before = this.#left;
+      if (!this.#drainShard(shard)) {
+        // Whoever comes behind has its turn first next time, or a shard that is never empty would starve the others.
+        if (rest === 0) this.#firstShard = (this.#left === before ? shard : shard + 1) & SHARD_MASK;
+        rest |= 1 << shard;
+      }
       if (this.#closed) return 0;
       this.#shards &= ~(1 << shard);
     }
@@ -383,11 +414,12 @@ export class Mailboxes {
         const one = op.shape === ONE_NUMBER && (shape & EXACT_MASK) === ONE_NUMBER;
         const args = one ? this.#f64[(cell + CELL_ARGS) >> 3]! : this.#argsOf(cell, shape, op);
         this.#freeCells(shard, cells, head, size);
-        if (this.#wakes > 0) this.#flushWakes(); // P16: a handler may wait for a thread that sleeps on its answer
+        if (this.#replies.wakes > 0) this.#replies.flushWakes(); // P16: a handler may wait for a thread that sleeps on its answer
         this.#running++;
         try {
-          if (reply === 0) this.#deliverPost(handle, op, args);
-          else this.#deliverCall(reply, shard, handle, op, args);
+          if ((this.#detour.count | op.options) !== 0) this.#detour.take(reply, handle, op, args);
+          else if (reply === 0) this.#delivery.post(handle, op, args);
+          else this.#delivery.call(reply, handle, op, args);
         } finally {
           this.#running--;
         }
@@ -415,52 +447,6 @@ export class Mailboxes {
     this.#heads[shard] = head + size;
   }
 
-  #deliverPost(handle: number, op: Op, args: unknown): void {
-    const block = this.#mirror.blockOf(handle & INDEX_MASK);
-    const slot = handle & SLOT_MASK;
-    if (block === undefined || block.handles[slot] !== handle) {
-      this.gone++;
-      this.#count(handle, RING_DECLINED);
-      this.#receiver.reportGone(handle, op);
-      return;
-    }
-    this.#count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
-    try {
-      const result = invoke(block.values[slot], op, args);
-      if (isThenable(result)) this.#watch(result, handle, op);
-    } catch (error) {
-      this.#receiver.reportError(error, handle, op);
-    }
-  }
-
-  #deliverCall(reply: number, shard: number, handle: number, op: Op, args: unknown): void {
-    if (!this.#start(reply)) return;
-    this.#calls++;
-    this.#lastShard = shard;
-    const block = this.#mirror.blockOf(handle & INDEX_MASK);
-    const slot = handle & SLOT_MASK;
-    if (block === undefined || block.handles[slot] !== handle) {
-      this.gone++;
-      this.#wire.writeStatus(replyOffset(reply), STATUSES.HAFT_E_STALE.status);
-      this.#finish(reply, handle, RING_DECLINED);
-      return;
-    }
-    if (args instanceof Misfit) {
-      this.#answerError(reply, handle, args.error, RING_DECLINED);
-      return;
-    }
-    try {
-      const result = invoke(block.values[slot], op, args);
-      if (this.#closed) return; // P22: the handler closed the realm, and its memory may be another's by now
-      const later = isThenable(result); // may run a getter of the user's
-      if (this.#closed) return;
-      if (later) this.#answerLater(reply, handle, op, result as PromiseLike<unknown>);
-      else this.#answer(reply, handle, op, result);
-    } catch (error) {
-      this.#answerError(reply, handle, error);
-    }
-  }
-
   // The one argument of an op with one, an array for more, a `Misfit` for what does not fit. Most ops have few
   // arguments and most messages fit: they need no array and no second look.
   #argsOf(cell: number, shape: number, op: Op): unknown {
@@ -472,94 +458,15 @@ export class Mailboxes {
       for (let i = 0; i < count; i++) values.push(this.#wire.readInlineArg(cell, i, op.args[i]!));
       return values;
     }
+    const views = (op.options & OPTION.views) === 0 ? undefined : new Views(this.#native);
     try {
-      const values = this.#wire.readArgs(cell, op);
-      return count === 1 ? values[0] : values;
+      const values = this.#wire.readArgs(cell, op, views);
+      const args = count === 1 ? values[0] : values;
+      return views ? new Viewed(args, views) : args;
     } catch (error) {
+      views?.end();
       return new Misfit(error);
     }
-  }
-
-  // ---- Replies: PENDING -> STARTED -> DONE, each by compare-and-swap against a caller that gives up (P15) ----
-
-  #start(reply: number): boolean {
-    const word = replyOffset(reply) >> 2;
-    const sequence = reply >>> REPLY_NUMBER_BITS;
-    const pending = doneWord(sequence - 1); // nobody writes PENDING: it is the DONE of the sequence before
-    if (Atomics.compareExchange(this.#i32, word, pending, startedWord(sequence)) === pending) return true;
-    this.#discard(reply, false);
-    return false;
-  }
-
-  #answer(reply: number, handle: number, op: Op, result: unknown): void {
-    this.#wire.writeResult(replyOffset(reply), op, result);
-    this.#finish(reply, handle, RING_DELIVERED);
-  }
-
-  #answerError(reply: number, handle: number, error: unknown, counter = RING_DELIVERED): void {
-    const description = describe(error);
-    if (this.#closed) return;
-    this.#wire.writeError(replyOffset(reply), description);
-    this.#finish(reply, handle, counter);
-  }
-
-  #finish(reply: number, handle: number, counter: number): void {
-    if (this.#closed) return;
-    const word = replyOffset(reply) >> 2;
-    const sequence = reply >>> REPLY_NUMBER_BITS;
-    const started = startedWord(sequence);
-    if (Atomics.compareExchange(this.#i32, word, started, doneWord(sequence)) !== started) {
-      this.#discard(reply, true); // its caller has counted it as expired
-      return;
-    }
-    this.#count(handle, counter);
-    if (Atomics.load(this.#i32, word + (REPLY_SLEEPER >> 2)) === 0) return;
-    this.#woke = true;
-    if (this.#wakes === WAKE_MOST) this.#flushWakes();
-    this.#i32[WAKE_WORD + this.#wakes++] = (reply & NUMBER_MASK) - 1;
-  }
-
-  #answerLater(reply: number, handle: number, op: Op, result: PromiseLike<unknown>): void {
-    this.#thenable = true;
-    this.#countPromise(1);
-    const settle = (answer: () => void) => {
-      if (this.#closed) return;
-      this.#countPromise(-1);
-      try {
-        answer();
-      } catch (error) {
-        this.#answerError(reply, handle, error);
-      }
-      this.#flushWakes();
-    };
-    // A promise of our own: a thenable need keep to no rule.
-    Promise.resolve(result).then(
-      (value) => settle(() => this.#answer(reply, handle, op, value)),
-      (error) => settle(() => this.#answerError(reply, handle, error)),
-    );
-  }
-
-  #watch(result: PromiseLike<unknown>, handle: number, op: Op): void {
-    this.#thenable = true;
-    Promise.resolve(result).then(undefined, (error) => this.#receiver.reportError(error, handle, op));
-  }
-
-  #countPromise(change: number): void {
-    this.#promises += change;
-    this.#receiver.promisesWaiting(this.#promises);
-  }
-
-  #discard(reply: number, answered: boolean): void {
-    this.#i32[FLAG_WORD] = reply;
-    this.#i32[STATUS_WORD] = answered ? 1 : 0;
-    this.#native.discardReply();
-  }
-
-  #flushWakes(): void {
-    if (this.#wakes === 0 || this.#closed) return;
-    this.#i32[FLAG_WORD] = this.#wakes;
-    this.#wakes = 0;
-    this.#native.wakeCallers();
   }
 
   #wakeProducers(shard: number): void {
@@ -568,10 +475,6 @@ export class Mailboxes {
   }
 
   // ---- Counters and events ----
-
-  #count(handle: number, counter: number): void {
-    this.#f64[(RINGS + (handle & SHARD_MASK) * RING_BYTES + counter) >> 3]!++;
-  }
 
   #fill(shard: number): number {
     const ring = RINGS + shard * RING_BYTES;
@@ -608,11 +511,23 @@ export class Mailboxes {
   // Only where no handler is under way that could have borrowed one of the slots' handles as an argument.
   #freeIfDrained(): void {
     while (this.#reclaiming && this.#running === 0 && !this.#closed && this.#shardsBeforeTails() === 0) {
+      if (this.#detour.blocking && !this.#unblocked()) return;
       this.#receiver.freeReleased();
       this.#reclaiming = false;
       this.#reclaimed = true;
       if (this.#reclaimDirty) this.#takeReleased();
     }
+  }
+
+  // P32: held messages need objects that nothing else keeps any more. Batches of theirs need not wait for more.
+  #unblocked(): boolean {
+    this.#running++;
+    try {
+      this.#detour.deliverBlocking();
+    } finally {
+      this.#running--;
+    }
+    return !this.#closed && !this.#detour.blocking;
   }
 
   // ---- When to stop ----
@@ -622,9 +537,10 @@ export class Mailboxes {
     const now = performance.now();
     if (this.#left <= 0 || now >= this.#deadline) return true;
     const spent = BUDGET_MILLISECONDS - (this.#deadline - now);
-    const each = spent / (BUDGET_MESSAGES - this.#left);
-    const quick = Math.floor((this.#deadline - now) / 4 / each);
-    this.#clockAt = Math.max(0, this.#left - Math.max(1, Math.min(CLOCK_EVERY, quick)));
+    const timed = BUDGET_MESSAGES - this.#left;
+    const quick = Math.floor(((this.#deadline - now) / 4 / spent) * timed);
+    // Never further ahead than has been timed: the next ones may be slow.
+    this.#clockAt = Math.max(0, this.#left - Math.max(1, Math.min(CLOCK_EVERY, quick, timed)));
     return false;
   }
 
@@ -642,7 +558,7 @@ export class Mailboxes {
   // set and leave the mask's line alone; the bit is cleared by the look at the mask that follows, as P10 has it.
   #lingerForCalls(): boolean {
     const i32 = this.#i32;
-    const shard = this.#lastShard;
+    const shard = this.#delivery.lastShard;
     const bit = 1 << shard;
     const cells = RINGS + shard * RING_BYTES + RING_FIRST_CELL;
     Atomics.or(i32, DIRTY_WORD, bit);
@@ -654,8 +570,9 @@ export class Mailboxes {
       for (let look = 0; look < LINGER_LOOKS; look++) {
         if (Atomics.load(i32, word) === published) {
           this.#linger = LINGER_MOST;
-          if (!this.#drainShard(shard) || this.#closed || this.#thenable || this.#reclaiming) return true;
-          this.#flushWakes();
+          if (!this.#drainShard(shard) || this.#closed || this.#delivery.thenable || this.#reclaiming)
+            return true;
+          this.#replies.flushWakes();
           end = 0;
           break;
         }
@@ -669,45 +586,4 @@ export class Mailboxes {
     this.#linger /= 2;
     return false;
   }
-}
-
-function replyOffset(reply: number): number {
-  return REPLIES + ((reply & NUMBER_MASK) - 1) * REPLY_BYTES;
-}
-
-function doneWord(sequence: number): number {
-  return ((sequence & REPLY_SEQUENCE_MASK) << REPLY_SEQUENCE_SHIFT) | REPLY_DONE;
-}
-
-function startedWord(sequence: number): number {
-  return (sequence << REPLY_SEQUENCE_SHIFT) | REPLY_STARTED;
-}
-
-/** What the arguments of a message were instead of what the op declares. */
-class Misfit {
-  constructor(readonly error: unknown) {}
-}
-
-type Target = Record<string, (...args: unknown[]) => unknown> & ((...args: unknown[]) => unknown);
-
-function invoke(target: unknown, op: Op, args: unknown): unknown {
-  if (args instanceof Misfit) throw args.error;
-  const object = target as Target;
-  switch (op.args.length) {
-    case 0:
-      return op.isFunction ? object() : object[op.name]!();
-    case 1:
-      return op.isFunction ? object(args) : object[op.name]!(args);
-    case 2: {
-      const [a, b] = args as [unknown, unknown];
-      return op.isFunction ? object(a, b) : object[op.name]!(a, b);
-    }
-    default:
-      return op.isFunction ? object(...(args as unknown[])) : object[op.name]!(...(args as unknown[]));
-  }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (typeof value !== 'object' && typeof value !== 'function') return false;
-  return value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

@@ -6,24 +6,30 @@ import {
   EXCHANGE_FLAG,
   EXCHANGE_HANDLE,
   EXCHANGE_LIST,
+  EXCHANGE_NUMBER,
   EXCHANGE_STATUS,
   NAMES,
   STATUSES,
 } from './constants.js';
+import { type Collectable, type Collected, Collector } from './collector.js';
 import { type Counters, countersOf, sumOf } from './counters.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import { EVENT, Events } from './events.js';
 import type { Handle } from './handle.js';
-import { INDEX_MASK, SLOT_MASK } from './handle.js';
+import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
-import type { Kind, Op } from './kind.js';
+import type { Kind, Op, Signatures } from './kind.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
+import { type Movable, Mover } from './move.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
+const NUMBER_PLACE = (EXCHANGE >> 3) + (EXCHANGE_NUMBER >> 1);
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
+/** So many moves are remembered, that native code may learn where an object went. */
+const MOVED_MOST = 65_536;
 
 /** What `useKoffi` needs of the package koffi. */
 export interface Koffi<T> {
@@ -73,15 +79,22 @@ export class Registry extends Handles {
   readonly #alike = new Map<Kind, number>();
   #dropKoffi: (() => void) | undefined;
   readonly #waits: Events;
+  readonly #collector: Collector;
+  readonly #mover: Mover;
+  /** Handles that moved away, the oldest first: their slots are kept, so that native code learns where to. */
+  readonly #left: number[] = [];
+  /** Handles of haft's own, which nobody else counts. */
+  readonly #own = new Set<number>();
   #finalCounters: Float64Array | undefined;
   #retired = 0;
+  #reclaimed = 0;
   #references = 0;
   #promises = 0;
 
   /** @throws HaftError `HAFT_E_UNSUPPORTED` when the addon cannot be loaded, `HAFT_E_SLOTS` when 128 realms are open. */
   constructor() {
     const native = addon().open(
-      () => this.#mailboxes.drain(),
+      () => this.#answerDoorbell(),
       () => this.#mailboxes.direct(),
     );
     if (typeof native === 'number') throw errorOfStatus(native);
@@ -97,6 +110,14 @@ export class Registry extends Handles {
       () => this.#mailboxes.levels(),
       () => this.#updateRef(),
     );
+    this.#collector = new Collector(this.#collectable());
+    this.#mover = new Mover(this.#movable());
+  }
+
+  #answerDoorbell(): void {
+    if (this.#mover.moving > 0) this.#mover.arrived();
+    if (!this.closed) this.#mailboxes.drain();
+    if (!this.closed && this.#collector.active) this.#collector.step();
   }
 
   /** `const haft_api *` as a tagged external, for a set-up function of an addon of yours. */
@@ -177,9 +198,82 @@ export class Registry extends Handles {
     return this.#waits.wait(events, signal);
   }
 
+  /**
+   * Lets objects of these kinds be moved here, each with `serialize` and `deserialize`.
+   * @throws HaftError `HAFT_E_KIND` for a kind without.
+   */
+  accept(...kinds: Kind<never, Signatures>[]): this {
+    this.requireOpen();
+    this.#mover.accept(kinds as unknown as Kind[]);
+    return this;
+  }
+
+  /**
+   * Moves an object to another realm of the process, such as a worker's registry: its kind's `serialize` makes a string
+   * or bytes of it here, `deserialize` an object there. Messages that come meanwhile wait and go after it. Each
+   * reference to the old handle becomes one to the new one, which this tells; in C the old handle answers
+   * `HAFT_E_MOVED`, and `haft_moved` the new one.
+   *
+   * @param realm The other registry's `id`. It has said `accept(kind)`.
+   * @param options.timeoutMilliseconds How long the other realm may take, 10,000 unless given.
+   * @throws HaftError `HAFT_E_KIND`, `HAFT_E_NOT_FOUND` when the realm accepts none, `HAFT_E_TIMEOUT`, `HAFT_E_CLOSED`,
+   * `HAFT_E_EXCEPTION` when `deserialize` threw, `HAFT_E_BUSY`, `HAFT_E_TOO_LARGE` beyond 16 MiB, or as `get`. The object
+   * has then stayed where it was.
+   */
+  async moveTo<T>(
+    handle: Handle<T>,
+    realm: number,
+    { timeoutMilliseconds = 10_000 }: { timeoutMilliseconds?: number } = {},
+  ): Promise<Handle<T>> {
+    const object = this.get(handle);
+    if (realm === this.id) return handle;
+    if (!Number.isInteger(timeoutMilliseconds) || timeoutMilliseconds <= 0) {
+      throw new HaftError('HAFT_E_ARGUMENT', { message: 'timeoutMilliseconds is a whole number above 0' });
+    }
+    const kind = this.#kinds[this.kindNumberOf(handle)];
+    const now = await this.#mover.move(handle, object as object, kind, realm, timeoutMilliseconds);
+    return now as Handle<T>;
+  }
+
+  /**
+   * Where the object of a handle lives that was moved away; a handle that is valid here gives itself. The answer is kept
+   * for the latest 65,536 moves, while there are slots.
+   * @throws HaftError as `get`.
+   */
+  moved<T>(handle: Handle<T>): Handle<T> {
+    if (this.has(handle)) return handle;
+    this.requireOpen();
+    const known = normalize(handle);
+    if (!isInHandleRange(known)) throw new HaftError('HAFT_E_FORGED', { handle });
+    this.#f64[HANDLE_PLACE] = known;
+    this.#native.moved();
+    const status = this.#i32[STATUS_WORD]!;
+    if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle });
+    return this.#f64[NUMBER_PLACE]! as Handle<T>;
+  }
+
+  /**
+   * Does in the background what otherwise waits until it is needed: drops objects whose last reference native code has
+   * released, gives back blocks of slots that nobody uses, and counts what is there, by kind. A millisecond a turn at
+   * most. Who asks while a run is under way has the next one; those who wait for one run share it.
+   *
+   * @throws HaftError `HAFT_E_CLOSED`; or the signal's reason. A run that nobody waits for any more stops.
+   */
+  async collect({ signal }: { signal?: AbortSignal } = {}): Promise<Collected> {
+    this.requireOpen();
+    return this.#collector.collect(signal);
+  }
+
+  /** The result of the latest run of `collect`. */
+  get collected(): Collected | undefined {
+    return this.#collector.latest;
+  }
+
   /** Numbers about the table and its messages; after `close` as they were at the end. */
   override stats(): RegistryStats {
-    const { live, created, slots } = this.#mirror;
+    const { slots } = this.#mirror;
+    const live = this.closed ? 0 : this.#mirror.live - this.#own.size;
+    const created = this.#mirror.created - this.#own.size;
     if (!this.closed) this.#mailboxes.publishHeads();
     const shards = countersOf(this.#finalCounters ?? this.#native.counters());
     const { gone } = this.#mailboxes;
@@ -195,6 +289,8 @@ export class Registry extends Handles {
     this.#mailboxes.close();
     this.#finalCounters = this.#native.close();
     this.#waits.close();
+    this.#collector.close();
+    this.#mover.close();
     // Not at once: this may be a handler that runs inside that very callback.
     if (this.#dropKoffi) setImmediate(this.#dropKoffi).unref();
     this.#mirror.clear();
@@ -228,7 +324,10 @@ export class Registry extends Handles {
     while (this.#mirror.freeCount === 0) {
       const buffer = this.#native.takeBlock();
       const number = this.#i32[FLAG_WORD]!;
-      if (buffer === undefined) throw new HaftError('HAFT_E_SLOTS');
+      if (buffer === undefined) {
+        if (!this.#forgetMoved(this.#left.length)) throw new HaftError('HAFT_E_SLOTS');
+        continue;
+      }
       this.#mirror.addBlock(number, new Block(new Int32Array(buffer)));
     }
   }
@@ -248,6 +347,10 @@ export class Registry extends Handles {
       this.#kinds[number] = kind;
       kind.number = number;
     } else {
+      if (!this.#kinds[number].hasOptionsOf(kind)) {
+        const message = 'the registry knows a kind of this name and these signatures, with other options';
+        throw new HaftError('HAFT_E_ARGUMENT', { kind: kind.name, message });
+      }
       this.#alike.set(kind, number);
     }
     return number;
@@ -316,6 +419,10 @@ export class Registry extends Handles {
         const message = `a post of ${op.text} found its object gone`;
         this.#report(new HaftError('HAFT_E_STALE', { handle, kind: op.kindName, message }), handle, op);
       },
+      reportDeclined: (code, message, handle, op) => {
+        if (this.#events.listenerCount('error') === 0) return;
+        this.#report(new HaftError(code, { handle, kind: op.kindName, message }), handle, op);
+      },
       freeReleased: () => this.#freeReleased(),
       happened: (events) => this.#waits.happened(events),
       promisesWaiting: (count) => {
@@ -345,15 +452,93 @@ export class Registry extends Handles {
       if (count === 0) return;
       for (let i = 0; i < count; i++) {
         const freed = this.#i32[LIST_WORD + i]!;
+        this.#reclaimed++;
         if (freed < 0) this.#drop(-1 - freed, true);
         else this.#drop(freed, false);
       }
     }
   }
 
+  #movable(): Movable {
+    return {
+      native: this.#native,
+      numberOf: (kind) => this.numberOf(kind),
+      create: (object, kind) => this.create(object, kind),
+      createOwn: (object, kind) => {
+        const handle = this.create(object, kind);
+        this.#own.add(handle);
+        return handle;
+      },
+      hold: (handle) => this.#mailboxes.hold(handle),
+      unhold: (handle) => {
+        if (!this.closed) this.#mailboxes.unhold(handle);
+      },
+      leave: (handle, now) => this.#leave(handle, now),
+      changed: () => this.#updateRef(),
+    };
+  }
+
+  // The object lives under another handle now: what was held for it follows.
+  #leave(handle: number, now: number): void {
+    const held = this.#mailboxes.takeHeld(handle);
+    const index = handle & INDEX_MASK;
+    const block = this.#mirror.blockOf(index)!;
+    const kindNumber = block.kinds[index & SLOT_MASK]!;
+    this.forgotten(handle, block.values[index & SLOT_MASK]);
+    this.#mirror.drop(block, index & SLOT_MASK);
+    this.#left.push(handle);
+    if (this.#left.length > MOVED_MOST) this.#forgetMoved(this.#left.length - MOVED_MOST / 2);
+    for (const message of held) {
+      if (message.reply !== 0) {
+        this.#mailboxes.declineCall(message, STATUSES.HAFT_E_MOVED.status);
+        continue;
+      }
+      const { op, args } = message;
+      const number = (kindNumber << 16) | this.#kinds[kindNumber]!.ops.indexOf(op);
+      const status = this.#native.post(now, number, op.args, args);
+      this.#mailboxes.declinePost(message, status === STATUSES.HAFT_OK.status);
+      if (status !== STATUSES.HAFT_OK.status) this.#report(errorOfStatus(status, { handle: now }), handle, op);
+    }
+  }
+
+  // Frees the slots of the oldest moves: their handles are stale from now on.
+  #forgetMoved(count: number): boolean {
+    for (const handle of this.#left.splice(0, count)) {
+      this.#f64[HANDLE_PLACE] = handle;
+      this.#native.forget();
+      if (this.#i32[STATUS_WORD] !== STATUSES.HAFT_OK.status) continue;
+      if (this.#i32[FLAG_WORD] !== 0) this.#retired++;
+      else this.#mirror.giveBack(handle & INDEX_MASK);
+    }
+    return this.#mirror.freeCount > 0;
+  }
+
+  #collectable(): Collectable {
+    return {
+      mirror: this.#mirror,
+      reclaim: () => this.#mailboxes.reclaim(),
+      reclaimed: () => this.#reclaimed,
+      isOwn: (handle) => this.#own.has(handle),
+      kindName: (number) => this.#kinds[number]?.name ?? '',
+      giveBlock: (n) => this.#giveBlock(n),
+      comeBack: () => this.#native.ring(),
+      changed: () => this.#updateRef(),
+      collected: () => this.#waits.happened(EVENT.collected),
+    };
+  }
+
+  #giveBlock(n: number): boolean {
+    this.#i32[FLAG_WORD] = n + this.#mirror.base;
+    this.#native.giveBlock();
+    if (this.#i32[FLAG_WORD] === 0) return false;
+    this.#mirror.removeBlock(n);
+    return true;
+  }
+
   #updateRef(): void {
     if (this.closed) return;
-    if (this.#references + this.#promises + this.#waits.waiting > 0) this.#native.ref();
+    const held = this.#references + this.#promises + this.#waits.waiting + this.#mover.moving;
+    if (held > 0 || this.#collector.active) this.#native.ref();
     else this.#native.unref();
   }
 }

@@ -17,9 +17,12 @@ import {
   REPLY_TEXT,
   REPLY_TYPE,
   REPLY_VALUE,
+  RING_BYTES,
+  RINGS,
   SHAPE_CELLS_SHIFT,
   SHAPE_COUNT_SHIFT,
   SHAPE_HEAP_BIT,
+  SHARDS,
   STATUSES,
 } from './constants.js';
 import { type ErrorCode, HaftError } from './errors.js';
@@ -33,6 +36,7 @@ const CELLS_MASK = 31;
 const TYPE_MASK = 15;
 const LENGTH_MASK = ~ASCII_FLAG;
 const SHORT_TEXT = 24;
+const SHARD_MASK = SHARDS - 1;
 
 const TYPE_NAMES = Object.keys(TYPES) as TypeName[];
 // As constants of their own, so that a switch over them is one over numbers.
@@ -77,6 +81,11 @@ export class Wire {
     this.#text = Buffer.from(native.buffer) as BufferWithSlices;
   }
 
+  /** Counts a message on the shard of its handle; `counter` is its place there. */
+  count(handle: number, counter: number, change = 1): void {
+    this.f64[(RINGS + (handle & SHARD_MASK) * RING_BYTES + counter) >> 3]! += change;
+  }
+
   /** One of the first five arguments of a message that lies inside the ring. */
   readInlineArg(cell: number, i: number, type: number): unknown {
     return this.#readValue(cell + CELL_ARGS + 8 * i, type, cell + CELL_BYTES, 0);
@@ -84,12 +93,14 @@ export class Wire {
 
   /**
    * The arguments of any message. Numbers may stand for one another where nothing is lost.
+   * @param views If given, bytes are views, which are put there; so is the memory that they are of.
    * @throws HaftError `HAFT_E_ARGUMENT`, which names the argument that does not fit.
    */
-  readArgs(cell: number, op: Op): unknown[] {
+  readArgs(cell: number, op: Op, views?: Views): unknown[] {
     const shape = this.i32[(cell + CELL_SHAPE) >> 2]!;
     const count = (shape >>> SHAPE_COUNT_SHIFT) & COUNT_MASK;
     const tail = this.#tailOf(cell, shape);
+    if (views) views.chunk = tail.chunk;
     try {
       if (count !== op.args.length) {
         const message = `${op.text} takes ${op.args.length} arguments, not ${count}`;
@@ -97,13 +108,17 @@ export class Wire {
       }
       return op.args.map((declared, i) => {
         const type = this.#typeOf(shape, i, count, tail);
-        const value = this.#readArg(cell, i, type, tail);
+        const at = this.#placeOf(cell, i, tail);
+        const value =
+          views && type === BYTES
+            ? this.#viewBytes(at, tail, views)
+            : this.#readValue(at, type, tail.at, tail.chunk);
         if (type === declared || (NUMBERS.has(type) && fits(declared, value as number))) return value;
         const message = `argument ${i + 1} of ${op.text} is ${TYPE_NAMES[type]}, not ${TYPE_NAMES[declared]}`;
         throw new WireError('HAFT_E_ARGUMENT', message, op.kindName);
       });
     } finally {
-      if (tail.chunk !== 0) this.native.giveChunk(tail.chunk);
+      if (tail.chunk !== 0 && !views) this.native.giveChunk(tail.chunk);
     }
   }
 
@@ -204,15 +219,15 @@ export class Wire {
       : (this.native.readBytes(tail.chunk + at, 1)?.[0] ?? VOID);
   }
 
-  #readArg(cell: number, i: number, type: number, tail: Tail): unknown {
-    if (i < INLINE_ARGS) return this.#readValue(cell + CELL_ARGS + 8 * i, type, tail.at, tail.chunk);
+  #placeOf(cell: number, i: number, tail: Tail): number {
+    if (i < INLINE_ARGS) return cell + CELL_ARGS + 8 * i;
     const offset = (i - INLINE_ARGS) * 8;
-    if (tail.chunk === 0) return this.#readValue(tail.at + offset, type, tail.at, 0);
+    if (tail.chunk === 0) return tail.at + offset;
     // From the heap through a word of the exchange, so that there is one way to read a value.
     const bytes = this.native.readBytes(tail.chunk + offset, 8);
     const scratch = EXCHANGE + EXCHANGE_HANDLE * 4;
     if (bytes) this.u8.set(bytes, scratch);
-    return this.#readValue(scratch, type, tail.at, tail.chunk);
+    return scratch;
   }
 
   #readValue(at: number, type: number, tail: number, chunk: number): unknown {
@@ -257,6 +272,17 @@ export class Wire {
     return this.u8.slice(tail + offset, tail + offset + length);
   }
 
+  // Bytes in the ring lie in cells that are free for producers before the handler runs (P11): of those a copy.
+  #viewBytes(at: number, tail: Tail, views: Views): Uint8Array {
+    const offset = this.i32[at >> 2]!;
+    const length = this.i32[(at >> 2) + 1]! & LENGTH_MASK;
+    const lying =
+      tail.chunk !== 0 && length > 0 ? this.native.viewBytes(tail.chunk + offset, length) : undefined;
+    const view = lying ? new Uint8Array(lying) : this.#readBytes(offset, length, tail.at, tail.chunk);
+    if (length > 0) views.buffers.push(view.buffer as ArrayBuffer);
+    return view;
+  }
+
   #writeText(reply: number, text: string): void {
     if (text.length * 3 <= REPLY_INLINE_BYTES) {
       this.#writeInline(reply, text);
@@ -299,6 +325,26 @@ export class Wire {
     this.#i64[(reply + REPLY_VALUE) >> 3] = BigInt(this.f64[(EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1)]!);
     this.i32[(reply + REPLY_LENGTH) >> 2] = length;
     this.i32[(reply + REPLY_IN_HEAP) >> 2] = 1;
+  }
+}
+
+/** The views of one message, and the memory that they are of. Ends once. */
+export class Views {
+  readonly buffers: ArrayBuffer[] = [];
+  /** Offset of the chunk in the arena, or 0. */
+  chunk = 0;
+  readonly #native: NativeRealm;
+
+  constructor(native: NativeRealm) {
+    this.#native = native;
+  }
+
+  /** Takes the memory from the handler, which may have kept a view, and gives it back. The realm is open. */
+  end(): void {
+    for (const buffer of this.buffers) this.#native.detach(buffer);
+    this.buffers.length = 0;
+    if (this.chunk !== 0) this.#native.giveChunk(this.chunk);
+    this.chunk = 0;
   }
 }
 

@@ -74,20 +74,6 @@ Pending take(Pending &entry) {
   return taken;
 }
 
-enum class GivenUp { kNo, kYes };
-
-// P15: by compare-and-swap, so that either we abandon the reply or JavaScript has answered.
-GivenUp abandon(uint32_t realm, uint32_t token) {
-  std::atomic<uint32_t> &state = arena()->realms[realm].replies[token_number(token)].state;
-  const uint32_t sequence = token_sequence(token);
-  uint32_t word = state.load(std::memory_order_acquire);
-  while (word == pending_word(sequence) || word == reply_word(sequence, kStarted)) {
-    if (state.compare_exchange_weak(word, reply_word(sequence, kAbandoned), std::memory_order_acq_rel))
-      return GivenUp::kYes;
-  }
-  return GivenUp::kNo;
-}
-
 // The calls whose time is over. Tells when the next one's is.
 int64_t expire(int64_t now) {
   Asyncs &all = asyncs();
@@ -104,10 +90,10 @@ int64_t expire(int64_t now) {
       InFlight counted(realm, entry.target.shard);
       const uint64_t life = arena()->realms[realm].life.load(std::memory_order_seq_cst);
       // Else its realm's end completes it, or its answer is on its way.
-      if (!still_alive(life, entry.target.realm_id) || abandon(realm, entry.token) == GivenUp::kNo) continue;
+      if (!still_alive(life, entry.target.realm_id) || !reply_abandon(realm, entry.token)) continue;
       given_up = take(entry);
+      count_message(given_up.target, &Counters::expired);  // while the realm waits for us
     }
-    count_message(given_up.target, &Counters::expired);
     complete(given_up.completer, HAFT_E_TIMEOUT, {HAFT_VOID, 0, {0}});
   }
 }
@@ -162,10 +148,13 @@ haft_status keep(const Target &t, uint32_t token, const haft_completer &complete
   return HAFT_OK;
 }
 
-void forget(const Target &t, uint32_t token) {
+// False: it has been completed meanwhile, by the clock or the realm's end.
+bool forget(const Target &t, uint32_t token) {
   Lock lock;
   Pending &entry = asyncs().pending[t.realm][token_number(token)];
-  if (entry.token == token) take(entry);
+  if (entry.token != token) return false;
+  take(entry);
+  return true;
 }
 
 // Copies an answer out and gives the slot back. Counted in flight, or on the realm's own thread.
@@ -210,9 +199,12 @@ haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, s
     reply.sleeper.store(kNobodyWaits, std::memory_order_relaxed);
     status = try_send(t, op, plan, token);
     if (status == HAFT_OK) return HAFT_OK;
-    forget(t, token);
+    const bool ours = forget(t, token);
+    reply_give(t.realm, token);
+    if (!ours) return HAFT_OK;  // whoever completed it has counted it
+  } else {
+    reply_give(t.realm, token);
   }
-  reply_give(t.realm, token);
   count_failure(t, status);
   return fail(status, handle);
 }
@@ -243,7 +235,7 @@ void async_close(uint32_t realm, haft_realm id) {
       if (!entries) return;
       Pending &entry = entries[number];
       if (entry.token == 0 || entry.target.realm_id != id) continue;
-      given_up = abandon(realm, entry.token) == GivenUp::kYes;
+      given_up = reply_abandon(realm, entry.token);
       ended = take(entry);
     }
     if (!given_up) {

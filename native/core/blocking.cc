@@ -47,7 +47,7 @@ bool leads_here(haft_realm id) {
 haft_status run_request(uint32_t number, ScriptRequest request, double *answer) {
   Realm &r = arena()->realms[number];
   Local &local = locals[number];
-  r.direct[0].op = 0;
+  r.direct[0].op.store(0, std::memory_order_relaxed);
   r.direct[0].args[0] = request;
   r.direct_reply.status = HAFT_E_CLOSED;  // stays if JavaScript is gone
   r.direct_reply.length = 0;
@@ -73,19 +73,22 @@ Blocking::~Blocking() {
   });
 }
 
-int64_t Blocking::slice(int64_t nanoseconds) const {
-  return own_ && nanoseconds > kOwnSliceNanoseconds ? kOwnSliceNanoseconds : nanoseconds;
+int64_t Blocking::slice(int64_t nanoseconds) const { return own_slice(nanoseconds); }
+bool Blocking::alive() const { return script_runs(); }
+
+int64_t own_slice(int64_t nanoseconds) {
+  return realms_of_thread != 0 && nanoseconds > kOwnSliceNanoseconds ? kOwnSliceNanoseconds : nanoseconds;
 }
 
-bool Blocking::alive() const {
-  if (!own_) return true;
-  bool any = false, alive = false;
+bool script_runs() {
+  if (realms_of_thread == 0) return true;
+  bool any = false, runs = false;
   each_own_realm([&](uint32_t number, haft_realm) {
     if (any) return;  // one environment a thread: one look is enough
     any = true;
-    alive = run_request(number, kLookUp, nullptr) != HAFT_E_CLOSED;
+    runs = run_request(number, kLookUp, nullptr) != HAFT_E_CLOSED;
   });
-  return !any || alive;
+  return !any || runs;
 }
 
 bool is_blocked(const Realm &realm, haft_realm id) { return realm.blocked_on.load(std::memory_order_seq_cst) == id; }

@@ -24,9 +24,14 @@ class Blocking {
   bool alive() const;
 
  private:
-  bool own_ = false;
+  const bool own_;
   bool deadlock_ = false;
 };
+
+// On the own thread of a realm: lets JavaScript notice that it is being terminated; false: it is (P19). True on any other
+// thread. For waits that are for no realm; `own_slice` is how long each sleep may be.
+bool script_runs();
+int64_t own_slice(int64_t nanoseconds);
 
 // Whether the realm said that it waits for something which haft does not know.
 bool is_blocked(const Realm &realm, haft_realm id);

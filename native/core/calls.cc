@@ -18,10 +18,6 @@ namespace {
 
 constexpr haft_value kVoid = {HAFT_VOID, 0, {0}};
 
-bool waiting(uint32_t word, uint32_t sequence) {
-  return word == pending_word(sequence) || word == reply_word(sequence, kStarted);
-}
-
 // One who waits for a reply of a realm, spinning or asleep.
 struct Waiter {
   explicit Waiter(uint32_t realm) : count(waiting_callers[realm].count) {
@@ -41,7 +37,7 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
   const Waiter waiter(t.realm);
   if (deadline.may_wait()) {
     spin_until(waiter.alone, [&] {
-      return !waiting(reply.state.load(std::memory_order_acquire), sequence) ||
+      return !reply_waits(reply.state.load(std::memory_order_acquire), sequence) ||
              r.life.load(std::memory_order_relaxed) != open;
     });
   }
@@ -49,15 +45,13 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
   bool alive = true;
   for (;;) {
     uint32_t word = reply.state.load(std::memory_order_acquire);
-    if (!waiting(word, sequence)) break;
+    if (!reply_waits(word, sequence)) break;
     const bool closed = !alive || r.life.load(std::memory_order_seq_cst) != open;
     const bool deadlock = blocking.deadlock() || is_blocked(r, t.realm_id);  // P18, P20
     if (closed || deadlock || deadline.passed()) {
-      // P15: by compare-and-swap, so that either we abandon the slot or JavaScript has answered.
       InFlight counted(t.realm, t.shard);
       if (!still_alive(r.life.load(std::memory_order_seq_cst), t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
-      if (!reply.state.compare_exchange_strong(word, reply_word(sequence, kAbandoned), std::memory_order_acq_rel))
-        continue;
+      if (!reply_abandon(t.realm, token)) continue;
       const haft_status status = closed ? HAFT_E_CLOSED : deadlock ? HAFT_E_DEADLOCK : HAFT_E_TIMEOUT;
       count_failure(t, status);
       return fail(status, t.handle);
@@ -65,7 +59,7 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
     reply.sleeper.store(1, std::memory_order_seq_cst);
     // Sequentially consistent on both sides: either we see the answer, or JavaScript sees that we sleep.
     word = reply.state.load(std::memory_order_seq_cst);
-    if (waiting(word, sequence)) sleep_on(reply.state, word, blocking.slice(deadline.slice()));
+    if (reply_waits(word, sequence)) sleep_on(reply.state, word, blocking.slice(deadline.slice()));
     alive = blocking.alive();  // P19
   }
   InFlight counted(t.realm, t.shard);
@@ -90,6 +84,7 @@ haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *res
   r.direct_reply.status = HAFT_E_CLOSED;  // stays if JavaScript is gone
   r.direct_reply.length = 0;
   local.direct(local.edge);
+  if (r.direct_reply.status == HAFT_E_UNSUPPORTED) count_failure(t, HAFT_E_UNSUPPORTED);  // koffi's stack
   // P22: the handler may have closed the realm, and nothing counted kept it.
   if (r.life.load(std::memory_order_seq_cst) != open_life(t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
   return read_reply(t.realm, r.direct_reply, t.handle, result);
@@ -111,7 +106,10 @@ haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, s
   }
   {
     InFlight counted(t->realm, t->shard);
-    if (!still_open(*t)) return fail(HAFT_E_CLOSED, handle);
+    if (!still_open(*t)) {
+      count_failure(*t, HAFT_E_CLOSED);
+      return fail(HAFT_E_CLOSED, handle);
+    }
     *token = reply_take(t->realm);
   }
   if (*token == 0) {

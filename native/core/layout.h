@@ -71,13 +71,14 @@ static_assert((kRingCells & (kRingCells - 1)) == 0 && kRingCells >= 2 * kMessage
 // The first cell of a message. The cells behind it are its tail: the values of arguments beyond the fifth, their
 // types (a byte each, padded to 8), then strings and bytes. A tail too long for the ring lies in the heap, and
 // the second cell says where.
+// Who counts the posts in a ring looks at cells that may be written meanwhile: hence the atomics.
 struct Cell {
   std::atomic<uint32_t> sequence;  // position + 1 once it is published
-  uint32_t op;                     // 0: nothing, the rest of the ring up to its end
+  std::atomic<uint32_t> op;        // 0: nothing, the rest of the ring up to its end
   double handle;                   // a double, so that JavaScript reads it in one load
   uint64_t args[kInlineArgs];      // for str and bytes: offset in the tail (low half), length | kAsciiFlag
-  uint32_t shape;                  // types of the first five (4 bits each) | count << 20 | cells << 25 | heap << 30
-  uint32_t reply;                  // 0: a post; else slot + 1 | sequence << kReplyNumberBits
+  std::atomic<uint32_t> shape;     // types of the first five (4 bits each) | count << 20 | cells << 25 | heap << 30
+  std::atomic<uint32_t> reply;     // 0: a post; else slot + 1 | sequence << kReplyNumberBits
 };
 static_assert(sizeof(Cell) == kCellBytes, "a cell is a cache line");
 
@@ -131,7 +132,12 @@ constexpr uint32_t kReplyInlineBytes = 208;
 
 // PENDING is not written: a slot whose word is still DONE with the sequence before is PENDING for this one. So a call
 // that is answered while its caller spins writes the slot on one side only, and its line travels once.
-enum ReplyState : uint32_t { kDone = 0, kStarted = 1, kAbandoned = 2 };
+enum ReplyState : uint32_t {
+  kDone = 0,
+  kStarted = 1,    // the handler runs
+  kAbandoned = 2,  // the caller gave up; JavaScript frees the slot
+  kLater = 3       // the handler returned a promise; a caller that gives up frees the slot, for it may never settle
+};
 
 enum ReplySleeper : uint32_t {
   kAwake = 0,
@@ -189,6 +195,7 @@ struct Realm {
   std::atomic<uint64_t> blocked_on;
   std::atomic<uint64_t> acceptor;  // the handle of the object that accepts moved ones, or HAFT_NULL
   alignas(64) std::atomic<uint32_t> event_waiters;  // so many wait in haft_wait: events are counted only for them
+  std::atomic<uint32_t> given_up;                   // callers that left while a promise was to answer them
   std::atomic<uint32_t> script_waits;               // JavaScript waits for events: ring for those that others cause
   std::atomic<uint32_t> events_changed;             // futex
   std::atomic<uint32_t> event_counts[kEvents];
@@ -323,6 +330,8 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(REPLY_SEQUENCE_MASK, kReplySequenceMask)                      \
   X(REPLY_STARTED, kStarted)                                      \
   X(REPLY_DONE, kDone)                                            \
+  X(REPLY_LATER, kLater)                                          \
+  X(GIVEN_UP, offsetof(Realm, given_up))                          \
   X(ASCII_FLAG, kAsciiFlag)                                       \
   X(KIND_SHIFT, kKindShift)                                       \
   X(KINDS, kKinds)                                                \

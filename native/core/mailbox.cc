@@ -40,8 +40,8 @@ Claim claim(Ring &ring, uint32_t cells) {
     if (!ring.tail.compare_exchange_weak(tail, tail + wanted, std::memory_order_seq_cst)) continue;
     if (skipped) {
       Cell &rest = ring.cells[(uint32_t)tail & (kRingCells - 1)];
-      rest.op = 0;
-      rest.shape = skipped << kShapeCellsShift;
+      rest.op.store(0, std::memory_order_relaxed);
+      rest.shape.store(skipped << kShapeCellsShift, std::memory_order_relaxed);
       publish({&rest, (uint32_t)tail});
     }
     const uint64_t at = tail + skipped;
@@ -94,7 +94,7 @@ uint32_t message_cells(const Ring &ring, uint32_t at, uint32_t tail) {
   const Cell &cell = ring.cells[at & (kRingCells - 1)];
   // Acquire: the message comes before its sequence number.
   if (cell.sequence.load(std::memory_order_acquire) != at + 1) return 0;
-  const uint32_t cells = cell.shape >> kShapeCellsShift & 31;
+  const uint32_t cells = cell.shape.load(std::memory_order_relaxed) >> kShapeCellsShift & 31;
   return cells <= tail - at ? cells : 0;
 }
 
@@ -119,7 +119,7 @@ uint32_t posts_in(const Ring &ring) {
     const Cell &cell = ring.cells[at & (kRingCells - 1)];
     const uint32_t cells = message_cells(ring, at, tail);
     if (cells == 0) break;
-    if (cell.op != 0 && cell.reply == 0) posts++;
+    if (cell.op.load(std::memory_order_relaxed) != 0 && cell.reply.load(std::memory_order_relaxed) == 0) posts++;
     at += cells;
   }
   return posts;

@@ -130,17 +130,18 @@ void write_message(const Plan &plan, haft_handle handle, haft_op op, uint32_t re
       tail[extras * 8 + (i - kInlineArgs)] = (unsigned char)v.type;
     }
   }
-  first->op = op;
+  first->op.store(op, std::memory_order_relaxed);
   first->handle = (double)handle;
-  first->reply = reply;
+  first->reply.store(reply, std::memory_order_relaxed);
   if (plan.chunk) {
     HeapTail *second = reinterpret_cast<HeapTail *>(first + 1);
     second->bytes = plan.tail_bytes;
     second->chunk = plan.chunk;
-    first->shape = shape | 2u << kShapeCellsShift | kShapeHeapBit;
+    shape |= 2u << kShapeCellsShift | kShapeHeapBit;
   } else {
-    first->shape = shape | plan.cells << kShapeCellsShift;
+    shape |= plan.cells << kShapeCellsShift;
   }
+  first->shape.store(shape, std::memory_order_relaxed);
 }
 
 haft_status read_reply(uint32_t realm, Reply &reply, haft_handle handle, haft_value *result) {

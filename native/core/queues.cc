@@ -8,6 +8,7 @@
 #include <deque>
 #include <mutex>
 
+#include "blocking.h"
 #include "calls.h"
 #include "error.h"
 #include "process.h"
@@ -95,9 +96,10 @@ haft_status queue_next(haft_queue queue, int64_t timeout_ms, haft_completion *co
       }
       waiting.fd = entry->descriptor;
     }
-    const int64_t slice = deadline.slice();
+    const int64_t slice = own_slice(deadline.slice());
     if (slice == 0) return fail(HAFT_E_TIMEOUT);
     poll(&waiting, 1, (int)(slice / 1000000) + 1);
+    if (!script_runs()) return fail(HAFT_E_CLOSED);  // P19
   }
 }
 

@@ -2,6 +2,7 @@
 #include "replies.h"
 
 #include "arena.h"
+#include "mailbox.h"
 
 namespace haft {
 
@@ -27,6 +28,25 @@ uint32_t reply_take(uint32_t realm) {
   const uint32_t word = r.replies[number].state.load(std::memory_order_relaxed);
   const uint32_t sequence = ((word >> kReplySequenceShift) + 1) & kReplySequenceMask;
   return (number + 1) | sequence << kReplyNumberBits;
+}
+
+bool reply_abandon(uint32_t realm, uint32_t token) {
+  Realm &r = arena()->realms[realm];
+  std::atomic<uint32_t> &state = r.replies[token_number(token)].state;
+  const uint32_t sequence = token_sequence(token);
+  uint32_t word = state.load(std::memory_order_acquire);
+  // P15: by compare-and-swap, so that either we abandon the slot or JavaScript has answered.
+  while (reply_waits(word, sequence)) {
+    const uint32_t was = word;
+    if (!state.compare_exchange_weak(word, reply_word(sequence, kAbandoned), std::memory_order_acq_rel)) continue;
+    if (was == reply_word(sequence, kLater)) {
+      reply_give(realm, token);
+      r.given_up.fetch_add(1, std::memory_order_relaxed);
+      ring_doorbell(realm);  // JavaScript need not wait for the promise any longer
+    }
+    return true;
+  }
+  return false;
 }
 
 void reply_give(uint32_t realm, uint32_t token) {

@@ -2,7 +2,9 @@
 //
 // PENDING -> STARTED -> DONE or ABANDONED, by compare-and-swap on a word that carries a sequence (P15). The caller may
 // abandon the slot while it is PENDING, and the handler never runs, or STARTED, and the result is discarded. Whoever
-// comes last frees the slot: the caller after DONE, JavaScript after ABANDONED.
+// comes last frees the slot: the caller after DONE, JavaScript after ABANDONED. While a promise is to answer, STARTED is
+// LATER: a caller that abandons it then frees the slot itself, and JavaScript, which takes it back to STARTED first when
+// the promise settles, finds it gone.
 #pragma once
 
 #include "layout.h"
@@ -18,6 +20,15 @@ inline uint32_t pending_word(uint32_t sequence) { return reply_word(sequence - 1
 uint32_t reply_take(uint32_t realm);
 inline uint32_t token_number(uint32_t token) { return (token & ((1u << kReplyNumberBits) - 1)) - 1; }
 inline uint32_t token_sequence(uint32_t token) { return token >> kReplyNumberBits; }
+
+// Whether JavaScript has not answered yet.
+inline bool reply_waits(uint32_t word, uint32_t sequence) {
+  return word == pending_word(sequence) || word == reply_word(sequence, kStarted) ||
+         word == reply_word(sequence, kLater);
+}
+
+// Gives the call up, unless JavaScript has answered: false. Call it counted in flight.
+bool reply_abandon(uint32_t realm, uint32_t token);
 
 // Gives the slot back. An abandoned one becomes DONE here, so that its sequence is not used again.
 void reply_give(uint32_t realm, uint32_t token);

@@ -17,8 +17,8 @@ constexpr int64_t kHeapPollNanoseconds = 1000 * 1000;
 
 // Fills the claimed cells with nothing: the drain skips them.
 haft_status withdraw(const Claim &claimed, uint32_t cells) {
-  claimed.cell->op = 0;
-  claimed.cell->shape = cells << kShapeCellsShift;
+  claimed.cell->op.store(0, std::memory_order_relaxed);
+  claimed.cell->shape.store(cells << kShapeCellsShift, std::memory_order_relaxed);
   publish(claimed);
   return HAFT_E_CLOSED;
 }
@@ -64,7 +64,10 @@ struct WaitingProducer {
 // There was no room: `status` says of what. Waits for it as long as the deadline allows.
 haft_status send_when_room(const Target &t, haft_op op, Plan &plan, uint32_t reply, haft_status status,
                            haft_status when_full, Deadline &deadline) {
-  if (on_own_thread(t.realm)) return HAFT_E_DEADLOCK;
+  if (on_own_thread(t.realm)) {
+    count_failure(t, HAFT_E_DEADLOCK);
+    return HAFT_E_DEADLOCK;
+  }
   Realm &r = arena()->realms[t.realm];
   const WaitingProducer waiting(t.realm);
   const Blocking blocking(t.realm_id);

@@ -451,7 +451,8 @@ static inline haft_status haft_queue_open(haft_queue *queue, int *descriptor) {
 }
 
 /* Takes the oldest completion, and waits up to `timeout_ms` for one. Any number of threads may take from one queue.
-** HAFT_E_TIMEOUT: none; HAFT_E_FORGED: not an open queue; HAFT_E_ARGUMENT. */
+** HAFT_E_TIMEOUT: none; HAFT_E_FORGED: not an open queue; HAFT_E_CLOSED: on the own thread of a realm whose JavaScript
+** is being terminated; HAFT_E_ARGUMENT, HAFT_E_FORKED. */
 static inline haft_status haft_queue_next(haft_queue queue, int64_t timeout_ms, haft_completion *completion) {
   return HAFT_HAS(queue_next) ? haft_plugin_api->queue_next(queue, timeout_ms, completion) : HAFT_E_UNSUPPORTED;
 }

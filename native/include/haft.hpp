@@ -56,11 +56,14 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -160,7 +163,28 @@ class [[nodiscard]] result<void> : public detail::outcome {
 
 /* ---- References -------------------------------------------------------------------------------------- */
 
-/* Owns one reference, or none, and gives it back when it goes. Can be moved and not copied: `share` makes another. */
+namespace detail {
+
+/* Gives one reference back, wherever the object has been moved meanwhile: one that is not given back is lost. */
+inline haft_status give_back(haft_handle handle) noexcept {
+  haft_status status = haft_release(handle);
+  while (status == HAFT_E_MOVED) {
+    haft_handle now = HAFT_NULL;
+    status = haft_moved(handle, &now);
+    if (status != HAFT_OK) return status;
+    handle = now;
+    status = haft_release(handle);
+  }
+  return status;
+}
+
+}  // namespace detail
+
+/* Owns one reference, or none, and gives it back when it goes. Can be moved and not copied: `share` makes another.
+**
+** When JavaScript moves the object to another realm, this reference becomes one to the new handle. It is given back
+** there without more ado; but to send to the object, or to share it, is HAFT_E_MOVED until `follow` has been called:
+**     if (add.post(counter, 1) == HAFT_E_MOVED && counter.follow() == HAFT_OK) ... // again */
 class ref {
  public:
   ref() noexcept = default;
@@ -196,10 +220,16 @@ class ref {
 
   /* Drops the reference now. What haft_release says, which the destructor cannot: HAFT_E_STALE means that somebody
   ** deleted the handle, or released once too often. */
-  haft_status reset() noexcept { return handle_ == HAFT_NULL ? (haft_status)HAFT_OK : haft_release(release()); }
+  haft_status reset() noexcept {
+    return handle_ == HAFT_NULL ? (haft_status)HAFT_OK : detail::give_back(release());
+  }
 
   /* One more reference, for another owner. Statuses as haft_retain. */
   result<ref> share() const;
+
+  /* Makes this the reference to where the object lives now, after one move or several; nothing changes if it was not
+  ** moved. Soon after the move: haft_moved says how long the answer is kept. Statuses as haft_moved. */
+  haft_status follow() noexcept;
 
  private:
   haft_handle handle_ = HAFT_NULL;
@@ -212,6 +242,16 @@ inline result<ref> ref::retain(haft_handle handle) {
 }
 
 inline result<ref> ref::share() const { return retain(handle_); }
+
+inline haft_status ref::follow() noexcept {
+  haft_handle now = HAFT_NULL;
+  haft_status status = haft_moved(handle_, &now);
+  while (status == HAFT_OK && now != handle_) {
+    handle_ = now;
+    status = haft_moved(handle_, &now);
+  }
+  return status;
+}
 
 /* A handle as an argument: valid until the call returns. Of a haft_handle or of a ref, which keeps its reference; of
 ** no other integer, since a computed value is not a handle. */
@@ -240,6 +280,14 @@ inline result<ref> find(haft_realm realm, const char *name, haft_kind kind, int6
   const haft_status status = haft_find(realm, name, kind, timeout_ms, &handle);
   if (status != HAFT_OK) return failure(status);
   return ref::adopt(handle);
+}
+
+/* haft_moved as a result: the new handle is borrowed, as `handle` was. A `ref` has `follow`. */
+inline result<haft_handle> moved(borrow handle) {
+  haft_handle now = HAFT_NULL;
+  const haft_status status = haft_moved(handle.get(), &now);
+  if (status != HAFT_OK) return failure(status);
+  return now;
 }
 
 /* ---- Types on the wire ------------------------------------------------------------------------------- */
@@ -404,7 +452,8 @@ class value {
  public:
   value() noexcept : value_(haft_value_make(HAFT_VOID, 0)) {}
 
-  /* Takes over a result that haft_call or haft_call_many wrote. Not for values that were made as arguments. */
+  /* Takes over a result that haft_call, haft_call_many or a completion has. Not for values that were made as
+  ** arguments. */
   [[nodiscard]] static value adopt(const haft_value &from) noexcept {
     value made;
     made.value_ = from;
@@ -457,7 +506,7 @@ class value {
 
  private:
   void reset() noexcept {
-    if (value_.type == HAFT_HANDLE && value_.as.handle != HAFT_NULL) haft_release(value_.as.handle);
+    if (value_.type == HAFT_HANDLE && value_.as.handle != HAFT_NULL) detail::give_back(value_.as.handle);
     haft_value_free(&value_);
   }
 
@@ -471,6 +520,241 @@ inline result<value> call(borrow target, haft_op op, std::initializer_list<haft_
   const haft_status status = haft_call(target.get(), op, args.begin(), args.size(), timeout_ms, &raw);
   if (status != HAFT_OK) return failure(status);
   return value::adopt(raw);
+}
+
+/* ---- Calls without a waiting thread ------------------------------------------------------------------ */
+
+namespace detail {
+
+/* What a call gives whose function returns R; of an op whose type only the run knows, R is `value`. */
+template <class R>
+struct answer_type {
+  using type = out_of<R>;
+};
+template <>
+struct answer_type<value> {
+  using type = value;
+};
+template <class R>
+using answer_of = result<typename answer_type<R>::type>;
+
+template <class R>
+answer_of<R> unpack(value answer) {
+  if constexpr (std::is_void_v<R>)
+    return {};
+  else if constexpr (std::is_same_v<R, value>)
+    return answer_of<R>(std::move(answer));
+  else if constexpr (std::is_same_v<out_of<R>, ref>)
+    return answer.take_ref();
+  else
+    return static_cast<const value &>(answer).as<out_of<R>>();
+}
+
+/* Of a call that has ended elsewhere: this thread's latest error says nothing about it. */
+inline result<value> ended(haft_status status, const haft_value &raw) {
+  value answer = value::adopt(raw);
+  if (status == HAFT_OK) return result<value>(std::move(answer));
+  return failure(status, answer.type() == HAFT_STR ? answer.as<std::string>().value() : std::string());
+}
+
+template <class R>
+answer_of<R> unpack(result<value> answer) {
+  if (!answer) return failure(answer.status(), answer.error());
+  return unpack<R>(std::move(answer).value());
+}
+
+/* The end of a call with a callable, which was made for this call and goes with it. */
+template <class R, class Done>
+void run_done(void *user, haft_status status, haft_value *raw) noexcept {
+  const std::unique_ptr<Done> done(static_cast<Done *>(user));
+  (*done)(unpack<R>(ended(status, *raw)));
+}
+
+template <class R, class Done>
+haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
+                       Done &&done) {
+  using Own = std::decay_t<Done>;
+  static_assert(std::is_invocable_v<Own &, answer_of<R>>,
+                "haft: the callable takes the result, as in [](haft::result<double> total) {}");
+  std::unique_ptr<Own> own(new (std::nothrow) Own(std::forward<Done>(done)));
+  if (!own) return HAFT_E_NO_MEMORY;
+  const haft_completer completer = {sizeof(haft_completer), run_done<R, Own>, 0, own.get()};
+  const haft_status status = haft_call_async(handle, op, args, count, timeout_ms, &completer);
+  if (status == HAFT_OK) (void)own.release();  // it may have run and gone by now
+  return status;
+}
+
+}  // namespace detail
+
+/* A call that has ended, as a queue gives it. */
+struct completion {
+  void *user;           /* what the call was sent with */
+  result<value> answer; /* as haft::call returns it */
+
+  /* The answer of a function that returns R, once: `done.take<double>()`, `done.take<haft::ref>()`,
+  ** `done.take<void>()`. HAFT_E_ABI: it is of another type. */
+  template <class R>
+  detail::answer_of<R> take() {
+    return detail::unpack<R>(std::move(answer));
+  }
+};
+
+/* A queue of completions, open until it goes. Can be moved and not copied.
+**     haft::result<haft::queue> opened = haft::queue::open();
+**     haft::queue &answers = opened.value();
+**     haft_status sent = half.call_async(3, 1000, answers, &request);
+**     haft::result<haft::completion> done = answers.next(haft::forever);  // done.value().take<double>() */
+class queue {
+ public:
+  /* None: to send into it is HAFT_E_FORGED. So is one that was moved from or closed. */
+  queue() noexcept = default;
+
+  /* Statuses as haft_queue_open. */
+  static result<queue> open() {
+    queue made;
+    const haft_status status = haft_queue_open(&made.queue_, &made.descriptor_);
+    if (status != HAFT_OK) return failure(status);
+    return result<queue>(std::move(made));
+  }
+
+  queue(queue &&other) noexcept
+      : queue_(std::exchange(other.queue_, 0)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+  queue &operator=(queue &&other) noexcept {
+    if (this == &other) return *this;
+    close();
+    queue_ = std::exchange(other.queue_, 0);
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    return *this;
+  }
+  queue(const queue &) = delete;
+  queue &operator=(const queue &) = delete;
+  ~queue() { close(); }
+
+  explicit operator bool() const noexcept { return queue_ != 0; }
+  haft_queue get() const noexcept { return queue_; }
+
+  /* Readable while there is a completion: for poll, epoll or an event loop. Neither read from it nor close it. */
+  int descriptor() const noexcept { return descriptor_; }
+
+  /* The oldest completion. HAFT_E_TIMEOUT: there is none; 0 looks and does not wait. */
+  result<completion> next(int64_t timeout_ms) const {
+    haft_completion raw;
+    const haft_status status = haft_queue_next(queue_, timeout_ms, &raw);
+    if (status != HAFT_OK) return failure(status);
+    return completion{raw.user, detail::ended(raw.status, raw.result)};
+  }
+
+  /* Closes it now. Completions that nobody took, and those still to come, are dropped. No other thread may be in
+  ** `next` of this object, as when it goes. */
+  haft_status close() noexcept {
+    if (queue_ == 0) return HAFT_OK;
+    descriptor_ = -1;
+    return haft_queue_close(std::exchange(queue_, 0));
+  }
+
+ private:
+  haft_queue queue_ = 0;
+  int descriptor_ = -1;
+};
+
+namespace detail {
+
+inline haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
+                              const queue &into, void *user) {
+  /* One that is not open: 0 is no queue, and HAFT_E_FORGED. */
+  const haft_completer completer = {sizeof(haft_completer), nullptr, into.get(), user};
+  return haft_call_async(handle, op, args, count, timeout_ms, &completer);
+}
+
+}  // namespace detail
+
+/* haft_call_async for ops whose types only the run knows. HAFT_OK: the callable will run exactly once, with what
+** `call` would have returned; any other status: it never will. It runs on whichever thread ends the call (see haft_done
+** in haft.h), maybe before this returns: it must be quick and must not wait. It may be a lambda that owns what cannot be
+** copied, and an exception that leaves it ends the program.
+**     haft_status sent = haft::call_async(counter, add, {haft::arg(2.0)}, 1000, [](haft::result<haft::value> total) {}); */
+template <class Done>
+[[nodiscard]] haft_status call_async(borrow target, haft_op op, std::initializer_list<haft_value> args,
+                                     int64_t timeout_ms, Done &&done) {
+  return detail::call_async<value>(target.get(), op, args.begin(), args.size(), timeout_ms, std::forward<Done>(done));
+}
+
+/* The same into a queue. HAFT_OK: it will have a completion with `user`. */
+[[nodiscard]] inline haft_status call_async(borrow target, haft_op op, std::initializer_list<haft_value> args,
+                                            int64_t timeout_ms, const queue &into, void *user) {
+  return detail::call_async(target.get(), op, args.begin(), args.size(), timeout_ms, into, user);
+}
+
+/* ---- Waiting, and the state of a realm --------------------------------------------------------------- */
+
+/* haft_serve: on the realm's own thread, handles messages once, or waits for one so long. */
+[[nodiscard]] inline haft_status serve(haft_realm realm, int64_t timeout_ms) { return haft_serve(realm, timeout_ms); }
+
+/* Handles messages on the realm's own thread until `done()` is true: before C joins threads that call JavaScript.
+**     haft_status served = haft::serve_until(realm, [&] { return running == 0; });
+**     for (std::thread &worker : workers) worker.join();
+** Looks after messages, after haft::signal, and every 10 ms. HAFT_OK: `done()` is true; HAFT_E_TIMEOUT; else as
+** haft_serve. */
+template <class Done>
+[[nodiscard]] haft_status serve_until(haft_realm realm, Done &&done, int64_t timeout_ms = forever) {
+  using clock = std::chrono::steady_clock;
+  constexpr int64_t look_again = 10, most = 1000ll * 3600 * 24 * 365;
+  const clock::time_point end = clock::now() + std::chrono::milliseconds(timeout_ms < most ? timeout_ms : most);
+  for (;;) {
+    if (done()) return HAFT_OK;
+    int64_t wait = look_again;
+    if (timeout_ms >= 0) {
+      const int64_t left = std::chrono::duration_cast<std::chrono::milliseconds>(end - clock::now()).count();
+      if (left <= 0 && timeout_ms > 0) return HAFT_E_TIMEOUT;
+      wait = left < 0 ? 0 : left < look_again ? left : look_again;
+    }
+    const haft_status status = haft_serve(realm, wait);
+    if (status != HAFT_OK && status != HAFT_E_TIMEOUT) return status;
+    if (timeout_ms == 0) return done() ? HAFT_OK : HAFT_E_TIMEOUT;
+  }
+}
+
+/* While it lives, on the realm's own thread: C waits for something that haft does not know, and calls that would have
+** to wait for the realm are HAFT_E_DEADLOCK (haft_blocking). Guards of one realm do not nest.
+**     {
+**       const haft::blocking guard(realm);
+**       library_stop(library);  // joins threads that may be calling JavaScript
+**     } */
+class blocking {
+ public:
+  explicit blocking(haft_realm realm) noexcept : realm_(realm), status_(haft_blocking(realm, true)) {}
+  ~blocking() {
+    if (status_ == HAFT_OK) haft_blocking(realm_, false);
+  }
+  blocking(const blocking &) = delete;
+  blocking &operator=(const blocking &) = delete;
+
+  /* Whether the realm was told. */
+  haft_status status() const noexcept { return status_; }
+
+ private:
+  haft_realm realm_;
+  haft_status status_;
+};
+
+/* haft_wait as a result: which of the events, a mask of HAFT_EVENT_*, happened. */
+inline result<uint32_t> wait(haft_realm realm, uint32_t events, int64_t timeout_ms) {
+  uint32_t happened = 0;
+  const haft_status status = haft_wait(realm, events, timeout_ms, &happened);
+  if (status != HAFT_OK) return failure(status);
+  return happened;
+}
+
+/* haft_signal: causes events of the user's, HAFT_EVENT_USER(0) to HAFT_EVENT_USER(7). */
+inline haft_status signal(haft_realm realm, uint32_t events) { return haft_signal(realm, events); }
+
+/* haft_counters_read as a result: of one shard, or of all together. */
+inline result<haft_counters> counters(haft_realm realm, uint32_t shard = HAFT_ALL_SHARDS) {
+  haft_counters now = {};
+  now.size = sizeof now;
+  const haft_status status = haft_counters_read(realm, shard, &now);
+  if (status != HAFT_OK) return failure(status);
+  return now;
 }
 
 /* ---- Signatures -------------------------------------------------------------------------------------- */
@@ -542,11 +826,7 @@ result<out_of<R>> typed_call(haft_handle handle, haft_op op, int64_t timeout_ms,
     haft_value raw = haft_value_make(HAFT_VOID, 0);
     const haft_status status = haft_call(handle, op, values, sizeof...(Args), timeout_ms, &raw);
     if (status != HAFT_OK) return failure(status);
-    value answer = value::adopt(raw);
-    if constexpr (std::is_same_v<out_of<R>, ref>)
-      return answer.take_ref();
-    else
-      return static_cast<const value &>(answer).as<out_of<R>>();
+    return unpack<R>(value::adopt(raw));
   }
 }
 
@@ -642,6 +922,22 @@ class fn<R(Args...)> {
     return detail::typed_call<R, Args...>(target_.get(), op_, timeout_ms, args...);
   }
 
+  /* Calls and goes on: the callable is run with the result, exactly once, or the queue has a completion with `user`; see
+  ** haft::call_async. Statuses as haft_call_async, and HAFT_E_KIND: nothing was sent then.
+  **     haft_status sent = half.call_async(3, 1000, [](haft::result<double> x) { ... }); */
+  template <class Done>
+  [[nodiscard]] haft_status call_async(detail::arg_of<Args>... args, int64_t timeout_ms, Done &&done) const {
+    if (!*this) return status();
+    const haft_value values[] = {detail::wire<Args>::make(args)..., haft_value_make(HAFT_VOID, 0)};
+    return detail::call_async<R>(target_.get(), op_, values, sizeof...(Args), timeout_ms, std::forward<Done>(done));
+  }
+  [[nodiscard]] haft_status call_async(detail::arg_of<Args>... args, int64_t timeout_ms, const queue &into,
+                                       void *user) const {
+    if (!*this) return status();
+    const haft_value values[] = {detail::wire<Args>::make(args)..., haft_value_make(HAFT_VOID, 0)};
+    return detail::call_async(target_.get(), op_, values, sizeof...(Args), timeout_ms, into, user);
+  }
+
   /* Sends and goes on. Statuses as haft_post, and HAFT_E_KIND. */
   [[nodiscard]] haft_status post(detail::arg_of<Args>... args, haft_full when_full = HAFT_FAIL) const {
     if (!*this) return status();
@@ -701,6 +997,19 @@ class method<R(Args...)> {
   result_type call(borrow target, detail::arg_of<Args>... args, int64_t timeout_ms) const {
     if (!*this) return failure(status_, describe(status_));
     return detail::typed_call<R, Args...>(target.get(), op_, timeout_ms, args...);
+  }
+  template <class Done>
+  [[nodiscard]] haft_status call_async(borrow target, detail::arg_of<Args>... args, int64_t timeout_ms,
+                                       Done &&done) const {
+    if (!*this) return status_;
+    const haft_value values[] = {detail::wire<Args>::make(args)..., haft_value_make(HAFT_VOID, 0)};
+    return detail::call_async<R>(target.get(), op_, values, sizeof...(Args), timeout_ms, std::forward<Done>(done));
+  }
+  [[nodiscard]] haft_status call_async(borrow target, detail::arg_of<Args>... args, int64_t timeout_ms,
+                                       const queue &into, void *user) const {
+    if (!*this) return status_;
+    const haft_value values[] = {detail::wire<Args>::make(args)..., haft_value_make(HAFT_VOID, 0)};
+    return detail::call_async(target.get(), op_, values, sizeof...(Args), timeout_ms, into, user);
   }
   [[nodiscard]] haft_status post(borrow target, detail::arg_of<Args>... args, haft_full when_full = HAFT_FAIL) const {
     if (!*this) return status_;

@@ -1,0 +1,178 @@
+// Delivery: runs the handler of a message, and what follows from it: counts, errors, promises, answers. Messages that
+// are held, and those of kinds with options, take the detour of detour.ts.
+import { DIRECT_REPLY, RING_DECLINED, RING_DELIVERED, SHARDS, STATUSES } from './constants.js';
+import { INDEX_MASK, SLOT_MASK } from './handle.js';
+import type { Op } from './kind.js';
+import type { Block, Mirror } from './mirror.js';
+import type { Replies } from './replies.js';
+import { describe, type Wire } from './wire.js';
+
+/** Who hears of what posts come to. */
+export interface Listener {
+  /** The handler of a post threw, or rejected. */
+  reportError(error: unknown, handle: number, op: Op): void;
+  /** A post found its object gone. */
+  reportGone(handle: number, op: Op): void;
+}
+
+const DEADLOCK = STATUSES.HAFT_E_DEADLOCK.status;
+const STALE = STATUSES.HAFT_E_STALE.status;
+const SHARD_MASK = SHARDS - 1;
+
+export class Delivery {
+  readonly #listener: Listener;
+  readonly #mirror: Mirror;
+  readonly #wire: Wire;
+  readonly #replies: Replies;
+  #closed = false;
+  /** Calls whose handler has run, and the shard of the latest. */
+  calls = 0;
+  lastShard = 0;
+  /** A handler returned a thenable. */
+  thenable = false;
+  /** Messages that found their object gone. */
+  gone = 0;
+
+  constructor(listener: Listener, mirror: Mirror, wire: Wire, replies: Replies) {
+    this.#listener = listener;
+    this.#mirror = mirror;
+    this.#wire = wire;
+    this.#replies = replies;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** The block that holds the object of a handle; `undefined` if it is gone. */
+  blockOf(handle: number): Block | undefined {
+    const block = this.#mirror.blockOf(handle & INDEX_MASK);
+    return block !== undefined && block.handles[handle & SLOT_MASK] === handle ? block : undefined;
+  }
+
+  post(handle: number, op: Op, args: unknown): void {
+    const block = this.#mirror.blockOf(handle & INDEX_MASK);
+    const slot = handle & SLOT_MASK;
+    if (block === undefined || block.handles[slot] !== handle) {
+      this.postGone(handle, op);
+      return;
+    }
+    this.#wire.count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
+    try {
+      const result = invoke(block.values[slot], op, args);
+      if (isThenable(result)) this.#watch(result, handle, op);
+    } catch (error) {
+      this.#listener.reportError(error, handle, op);
+    }
+  }
+
+  call(reply: number, handle: number, op: Op, args: unknown): void {
+    if (!this.start(reply, handle)) return;
+    const block = this.#mirror.blockOf(handle & INDEX_MASK);
+    const slot = handle & SLOT_MASK;
+    if (block === undefined || block.handles[slot] !== handle) {
+      this.callGone(reply, handle);
+      return;
+    }
+    if (args instanceof Misfit) {
+      this.#replies.answerError(reply, handle, args.error, RING_DECLINED);
+      return;
+    }
+    try {
+      const result = invoke(block.values[slot], op, args);
+      if (this.#closed) return; // P22: the handler closed the realm, and its memory may be another's by now
+      const later = isThenable(result); // may run a getter of the user's
+      if (this.#closed) return;
+      if (later) {
+        this.thenable = true;
+        this.#replies.answerLater(reply, handle, op, result as PromiseLike<unknown>);
+      } else {
+        this.#replies.answer(reply, handle, op, result);
+      }
+    } catch (error) {
+      this.#replies.answerError(reply, handle, error);
+    }
+  }
+
+  /** C on this very thread calls: the answer stands in a place of its own. */
+  direct(handle: number, op: Op, args: unknown): void {
+    const block = this.#mirror.blockOf(handle & INDEX_MASK);
+    const slot = handle & SLOT_MASK;
+    if (block === undefined || block.handles[slot] !== handle) {
+      // Native code found the slot live: its last reference was released in between.
+      this.#wire.count(handle, RING_DECLINED);
+      this.#wire.writeStatus(DIRECT_REPLY, STALE);
+      return;
+    }
+    try {
+      this.#wire.count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
+      const result = invoke(block.values[slot], op, args);
+      if (this.#closed) return;
+      const later = isThenable(result);
+      if (this.#closed) return;
+      if (later) {
+        Promise.resolve(result).then(undefined, () => {}); // nobody will hear its failure
+        this.#wire.writeStatus(DIRECT_REPLY, DEADLOCK);
+        return;
+      }
+      this.#wire.writeResult(DIRECT_REPLY, op, result);
+    } catch (error) {
+      const description = describe(error);
+      if (!this.#closed) this.#wire.writeError(DIRECT_REPLY, description);
+    }
+  }
+
+  /** Whether the caller still waits for the call. */
+  start(reply: number, handle: number): boolean {
+    if (!this.#replies.start(reply)) return false;
+    this.calls++;
+    this.lastShard = handle & SHARD_MASK;
+    return true;
+  }
+
+  postGone(handle: number, op: Op): void {
+    this.gone++;
+    this.#wire.count(handle, RING_DECLINED);
+    this.#listener.reportGone(handle, op);
+  }
+
+  callGone(reply: number, handle: number): void {
+    this.gone++;
+    this.#replies.decline(reply, handle, STALE);
+  }
+
+  #watch(result: PromiseLike<unknown>, handle: number, op: Op): void {
+    this.thenable = true;
+    Promise.resolve(result).then(undefined, (error) => this.#listener.reportError(error, handle, op));
+  }
+}
+
+/** What the arguments of a message were instead of what the op declares. */
+export class Misfit {
+  constructor(readonly error: unknown) {}
+}
+
+type Target = Record<string, (...args: unknown[]) => unknown> & ((...args: unknown[]) => unknown);
+
+/** Calls the method, or the function. `args`: nothing, the one argument, an array of more, or a `Misfit`. */
+export function invoke(target: unknown, op: Op, args: unknown): unknown {
+  if (args instanceof Misfit) throw args.error;
+  const object = target as Target;
+  switch (op.args.length) {
+    case 0:
+      return op.isFunction ? object() : object[op.name]!();
+    case 1:
+      return op.isFunction ? object(args) : object[op.name]!(args);
+    case 2: {
+      const [a, b] = args as [unknown, unknown];
+      return op.isFunction ? object(a, b) : object[op.name]!(a, b);
+    }
+    default:
+      return op.isFunction ? object(...(args as unknown[])) : object[op.name]!(...(args as unknown[]));
+  }
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (typeof value !== 'object' && typeof value !== 'function') return false;
+  return value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
