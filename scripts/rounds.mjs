@@ -33,7 +33,7 @@ function readCommandLine() {
   try {
     parsed = parseArgs({ options, allowPositionals: true });
   } catch (error) {
-    throw new Plain(`${error.message.split('. ')[0]}.`);
+    throw new Plain(`${error.message.split(/\.\s/)[0]}.`);
   }
   const { values, positionals } = parsed;
   const unknown = positionals.find((name) => !names.includes(name));

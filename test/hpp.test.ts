@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Handle, kind, Registry, runHost, type Signature } from 'haft';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expectExit, script } from './support/child.js';
 
 const root = join(import.meta.dirname, '..');
 const include = join(root, 'native', 'include');
@@ -124,6 +125,9 @@ describe('in a host', () => {
     'methods',
     'dynamic',
     'threads',
+    'callables',
+    'queues',
+    'events',
   ])('%s', async (name) => {
     const { registry, object, twins } = application();
     expect(await runHost(host, registry, [name]), 'the line of the check that failed').toBe(0);
@@ -135,6 +139,66 @@ describe('in a host', () => {
     expect(registry.has(object)).toBe(false);
     expect(twins.filter((twin) => registry.has(twin))).toEqual([]);
     registry.close();
+  });
+
+  it('closing: every call without a waiting thread comes to its end', async () => {
+    const { registry } = application();
+    registry.publish(
+      'close',
+      registry.fn({}, () => registry.close()),
+    );
+    expect(await runHost(host, registry, ['closing']), 'the line of the check that failed').toBe(0);
+  });
+
+  it('moves: a reference follows its object, or is given back where that lives', async () => {
+    const { registry } = application();
+    const others = [new Registry(), new Registry()];
+    class Note {
+      constructor(public total = 0) {}
+      add(n: number) {
+        this.total += n;
+        return this.total;
+      }
+    }
+    const NoteKind = kind(
+      Note,
+      { add: { args: ['f64'], returns: 'f64' } },
+      {
+        serialize: ({ total }: Note) => String(total),
+        deserialize: (text: string | Uint8Array) => new Note(Number(text)),
+      },
+    );
+    for (const other of others) other.accept(NoteKind);
+    let note = registry.create(new Note(), NoteKind);
+    registry.publish('note', note);
+    registry.publish(
+      'move note',
+      registry.fn({}, async () => {
+        note = await registry.moveTo(note, others[0]!.id);
+        note = await others[0]!.moveTo(note, others[1]!.id);
+      }),
+    );
+    expect(await runHost(host, registry, ['moves']), 'the line of the check that failed').toBe(0);
+    const [, last] = others;
+    last!.drain();
+    expect(last!.get(note).total).toBe(2);
+    last!.release(note); // the last one
+    last!.drain();
+    expect(last!.has(note)).toBe(false);
+    for (const realm of [registry, ...others]) realm.close();
+  });
+
+  it.each(['serves', 'blocks'])('on JavaScript’s own thread: %s', async (name) => {
+    const source = `
+      import koffi from 'koffi';
+      import { Registry } from 'haft';
+      const registry = new Registry().useKoffi(koffi);
+      registry.publish('half', registry.fn({ args: ['f64'], returns: 'f64' }, (x) => x / 2));
+      const run = koffi.load(${JSON.stringify(host)}).func('int hpp_run_here(uintptr_t, uint64_t, const char *)');
+      console.log(run(registry.apiAddress, registry.id, '${name}'));
+      registry.close();`;
+    const ended = expectExit(await script(source));
+    expect(ended.stdout, `the line of the check that failed\n${ended.stderr}`).toBe('0\n');
   });
 
   it('ends the program at a value() that is not there, and says why', () => {
@@ -194,7 +258,13 @@ describe('the compiler', () => {
     haft::result<double> f(const haft::fn<double(double, std::string_view)> &g) { return g(1, "x"); }
     haft::result<haft::ref> g(const haft::method<haft::ref(haft::bytes)> &m, const haft::ref &r) { return m(r, {"a", 1}); }
     haft_status h(const haft::fn<void(bool)> &p) { return p.post(true, HAFT_DROP_NEWEST); }
-    haft::value k(haft::result<haft::value> v) { return std::move(v).value_or(haft::value()); }`;
+    haft::value k(haft::result<haft::value> v) { return std::move(v).value_or(haft::value()); }
+    haft_status l(const haft::fn<double(double)> &g, const haft::queue &q) { return g.call_async(1, 10, q, nullptr); }
+    haft_status m(const haft::fn<haft::ref()> &g, haft::value own) {
+      return g.call_async(10, [own = std::move(own)](haft::result<haft::ref> r) { (void)r; });
+    }
+    haft::result<haft::ref> n(haft::completion done) { return done.take<haft::ref>(); }
+    haft_status o(haft_realm r, bool &done) { const haft::blocking b(r); return haft::serve_until(r, [&] { return done; }); }`;
 
   it.each([
     ['-Wall -Wextra -Werror', []],
@@ -227,6 +297,7 @@ describe('the compiler', () => {
     ],
     ['a copied ref', `${object} haft::ref copy = r;`, 'deleted function'],
     ['a copied fn', 'extern haft::fn<void()> f; haft::fn<void()> copy = f;', 'deleted function'],
+    ['a copied queue', 'extern haft::queue q; haft::queue copy = q;', 'deleted function'],
     ['a copied value', 'extern haft::value v; haft::value copy = v;', 'deleted function'],
     ['a number as a handle', 'auto f(haft::fn<void(haft::ref)> &g) { return g(5); }', /no match/],
     ['an argument too few', 'auto f(haft::fn<void(double)> &g) { return g(); }', /no match/],
@@ -239,6 +310,26 @@ describe('the compiler', () => {
     ],
     ['a ref by as', 'auto f(haft::value &v) { return v.as<haft::ref>(); }', 'by take_ref()'],
     ['a dropped result', 'void f(haft::fn<void()> &g) { g(); }', 'nodiscard'],
+    [
+      'a callable that takes something else',
+      'auto f(haft::fn<double()> &g) { return g.call_async(1, [](double) {}); }',
+      'the callable takes the result',
+    ],
+    [
+      'a callable without the result',
+      'auto f(haft::fn<double()> &g) { return g.call_async(1, [] {}); }',
+      'the callable takes the result',
+    ],
+    [
+      'a queue without a user',
+      'auto f(haft::fn<double()> &g, haft::queue &q) { return g.call_async(1, std::move(q)); }',
+      'the callable takes the result',
+    ],
+    [
+      'a dropped status of an asynchronous call',
+      'void f(haft::fn<void()> &g) { g.call_async(1, [](haft::result<void>) {}); }',
+      'nodiscard',
+    ],
     ['a dropped status of a post', 'void f(haft::fn<void()> &g) { g.post(); }', 'nodiscard'],
     ['a dropped ref', `${object} void f() { r.release(); }`, 'nodiscard'],
     [

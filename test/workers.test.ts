@@ -33,9 +33,12 @@ describe('registries of several threads', () => {
   it('a worker is terminated at any moment while it opens and closes registries: no realm is lost', () =>
     main('terminated while it opens and closes'));
 
+  it('P19: a worker that waits in C for another realm, without a limit, is terminated there', () =>
+    main('terminated while it waits for another'));
+
   it('three at a time: one ends, and those of the others go on', () => main('three at a time'));
 
-  it('two that call each other: none waits for ever, and both serve afterwards', () =>
+  it('P18: two that call each other: none waits for ever, and both serve afterwards', () =>
     main('two that call each other'));
 });
 

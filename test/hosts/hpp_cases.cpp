@@ -2,8 +2,13 @@
 // that failed, or 0. The objects and functions are those of test/hpp.test.ts.
 #include <haft.hpp>
 
+#include <poll.h>
+
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <limits>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -34,6 +39,10 @@ static_assert(!std::is_copy_assignable_v<haft::ref> && std::is_nothrow_move_assi
 static_assert(!std::is_copy_constructible_v<haft::value> && std::is_nothrow_move_constructible_v<haft::value>);
 static_assert(!std::is_copy_constructible_v<haft::fn<void()>> && std::is_move_constructible_v<haft::fn<void()>>);
 static_assert(std::is_copy_constructible_v<haft::method<void()>>);
+static_assert(!std::is_copy_constructible_v<haft::queue> && std::is_nothrow_move_constructible_v<haft::queue>);
+static_assert(!std::is_copy_assignable_v<haft::queue> && std::is_nothrow_move_assignable_v<haft::queue>);
+static_assert(!std::is_copy_constructible_v<haft::completion> && std::is_move_constructible_v<haft::completion>);
+static_assert(!std::is_copy_constructible_v<haft::blocking> && !std::is_move_constructible_v<haft::blocking>);
 
 // A handle is a haft_handle or a ref: no other integer becomes one.
 static_assert(std::is_convertible_v<haft_handle, haft::borrow>);
@@ -59,6 +68,13 @@ int without_plugin(haft_realm realm) {
   const auto answer = haft::call((haft_handle)1, 1, {}, 0);
   CHECK(answer.status() == HAFT_E_UNSUPPORTED);
   CHECK(answer.error() == "HAFT_E_UNSUPPORTED: HAFT_PLUGIN(api) has not been called");
+  CHECK(haft::queue::open().status() == HAFT_E_UNSUPPORTED);
+  CHECK(haft::moved((haft_handle)1).status() == HAFT_E_UNSUPPORTED);
+  CHECK(haft::wait(realm, HAFT_EVENT_EMPTY, 0).status() == HAFT_E_UNSUPPORTED);
+  CHECK(haft::counters(realm).status() == HAFT_E_UNSUPPORTED);
+  CHECK(haft::serve(realm, 0) == HAFT_E_UNSUPPORTED && haft::signal(realm, HAFT_EVENT_USER(0)) == HAFT_E_UNSUPPORTED);
+  CHECK(haft::blocking(realm).status() == HAFT_E_UNSUPPORTED);
+  CHECK(haft::call_async((haft_handle)1, 1, {}, 1, [](haft::result<haft::value>) {}) == HAFT_E_UNSUPPORTED);
   return 0;
 }
 
@@ -362,7 +378,318 @@ int threads(haft_realm realm) {
   return 0;
 }
 
+// ---- Calls without a waiting thread ----
+
+// Waits for completions, in the callables' own words.
+template <class Done>
+bool soon(const Done &done) {
+  for (int i = 0; i < 20000; i++) {
+    if (done()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+// Counts how often it is run, and how many of it are left: exactly one run, and nothing left over.
+struct Counted {
+  std::atomic<int> &runs, &lives;
+  std::unique_ptr<int> alone = std::make_unique<int>(1);  // cannot be copied
+  Counted(std::atomic<int> &r, std::atomic<int> &l) : runs(r), lives(l) { lives++; }
+  Counted(Counted &&other) : runs(other.runs), lives(other.lives), alone(std::move(other.alone)) { lives++; }
+  ~Counted() { lives--; }
+  void operator()(haft::result<double>) { runs += *alone; }
+};
+
+int callables(haft_realm realm) {
+  const auto half = haft::fn<double(double)>::find(realm, "half", 1000);
+  const auto fails = haft::fn<double(string_view)>::find(realm, "fails", 0);
+  const auto slow = haft::fn<void()>::find(realm, "slow", 0);
+  const auto late = haft::fn<std::string()>::find(realm, "soon", 0);
+  const auto same = haft::fn<haft::ref(haft::ref)>::find(realm, "handle", 0);
+  const haft::ref object = haft::find(realm, "object", 0, 0).value();
+  std::atomic<int> ended{0}, wrong{0};
+  const auto check = [&](bool right) {
+    if (!right) wrong++;
+    ended++;
+  };
+
+  CHECK(half.call_async(3, 20000, [&](haft::result<double> x) { check(x && x.value() == 1.5); }) == HAFT_OK);
+  CHECK(half.call_async(5, haft::forever, [&](const haft::result<double> &x) { check(x.value() == 2.5); }) == HAFT_OK);
+  CHECK(late.call_async(20000, [&](haft::result<std::string> x) { check(x && x.value() == "settled"); }) == HAFT_OK);
+  CHECK(fails.call_async("why", 20000, [&](haft::result<double> x) {
+    check(x.status() == HAFT_E_EXCEPTION && x.error() == "RangeError: why");
+  }) == HAFT_OK);
+  CHECK(slow.call_async(30, [&](haft::result<void> x) {
+    check(x.status() == HAFT_E_TIMEOUT && x.error() == "HAFT_E_TIMEOUT: the time ran out");
+  }) == HAFT_OK);
+  CHECK(same.call_async(object, 20000, [&, own = std::make_unique<int>(7)](haft::result<haft::ref> x) {
+    check(x && x.value() && *own == 7);  // its reference goes with x
+  }) == HAFT_OK);
+  CHECK(soon([&] { return ended == 6; }) && wrong == 0);
+
+  // Of a kind, and with types that only the run knows; a result of another type is freed.
+  const haft::ref counter = haft::find(realm, "counter", 0, 0).value();
+  const haft::method<double(double)> add("Counter", "add");
+  const haft::method<double()> misread("Counter", "twin");
+  CHECK(add.call_async(counter, 2, 20000, [&](haft::result<double> x) { check(x.value() == 2); }) == HAFT_OK);
+  CHECK(misread.call_async(counter, 20000, [&](haft::result<double> x) { check(x.status() == HAFT_E_ABI); }) == HAFT_OK);
+  CHECK(haft::call_async(counter, add.op(), {haft::arg(1.0)}, 20000, [&](haft::result<haft::value> x) {
+    check(x && x.value().as<double>().value() == 3);
+  }) == HAFT_OK);
+  CHECK(soon([&] { return ended == 9; }) && wrong == 0);
+
+  // Exactly once, or not at all; and no callable is left over.
+  std::atomic<int> runs{0}, lives{0};
+  int sent = 0;
+  for (int i = 0; i < 2000; i++) {
+    const haft_status status = half.call_async(i, 20000, Counted(runs, lives));
+    CHECK(status == HAFT_OK || status == HAFT_E_FULL || status == HAFT_E_BUSY);
+    if (status == HAFT_OK) sent++;
+  }
+  CHECK(sent > 0 && soon([&] { return runs == sent && lives == 0; }));
+  CHECK(half.call_async(1, 0, Counted(runs, lives)) == HAFT_E_ARGUMENT);  // no time is no call
+  CHECK(haft::fn<double(double)>().call_async(1, 1000, Counted(runs, lives)) == HAFT_E_FORGED);
+  CHECK((haft::method<double(double)>().call_async(counter, 1, 1000, Counted(runs, lives)) == HAFT_E_OP));
+  CHECK(add.call_async(object, 1, 1000, Counted(runs, lives)) == HAFT_E_KIND);
+  CHECK(runs == sent && lives == 0);
+
+  // A lambda that stays where it is sent from: only the copy runs.
+  const auto stays = [&](haft::result<double> x) { check(x.value() == 4); };
+  CHECK(half.call_async(8, 20000, stays) == HAFT_OK && half.call_async(8, 20000, stays) == HAFT_OK);
+  CHECK(soon([&] { return ended == 11; }) && wrong == 0);
+  return 0;  // JavaScript checks that no reference is left
+}
+
+int queues(haft_realm realm) {
+  const auto half = haft::fn<double(double)>::find(realm, "half", 1000);
+  const auto text = haft::fn<std::string(string_view)>::find(realm, "str", 0);
+  const auto fails = haft::fn<double(string_view)>::find(realm, "fails", 0);
+  const auto same = haft::fn<haft::ref(haft::ref)>::find(realm, "handle", 0);
+  const haft::ref object = haft::find(realm, "object", 0, 0).value();
+  int users[3] = {0, 1, 2};
+
+  haft::queue none;
+  CHECK(!none && none.get() == 0 && none.descriptor() == -1);
+  CHECK(none.next(0).status() == HAFT_E_FORGED && none.close() == HAFT_OK);
+  CHECK(half.call_async(1, 1000, none, nullptr) == HAFT_E_FORGED);
+
+  haft::queue answers = haft::queue::open().value();
+  CHECK(answers && answers.next(0).status() == HAFT_E_TIMEOUT && answers.next(5).status() == HAFT_E_TIMEOUT);
+  pollfd readable = {answers.descriptor(), POLLIN, 0};
+  CHECK(poll(&readable, 1, 0) == 0);
+  CHECK(half.call_async(3, 20000, answers, &users[0]) == HAFT_OK);
+  CHECK(poll(&readable, 1, 20000) == 1);
+  {
+    haft::result<haft::completion> next = answers.next(0);
+    CHECK(next && next.value().user == &users[0] && next.value().take<double>().value() == 1.5);
+  }
+  CHECK(poll(&readable, 1, 0) == 0);
+
+  // Each type, in the order of their ends; what does not fit is HAFT_E_ABI.
+  CHECK(text.call_async(std::string(5000, 'x'), 20000, answers, &users[0]) == HAFT_OK);
+  CHECK(answers.next(20000).value().take<std::string>().value() == std::string(5000, 'x'));
+  CHECK(fails.call_async("why", 20000, answers, &users[1]) == HAFT_OK);
+  {
+    auto failed = answers.next(20000).value();
+    CHECK(failed.user == &users[1] && failed.answer.status() == HAFT_E_EXCEPTION);
+    CHECK(failed.take<double>().error() == "RangeError: why");
+  }
+  CHECK(same.call_async(object, 20000, answers, &users[2]) == HAFT_OK);
+  CHECK(answers.next(20000).value().take<haft::ref>().value().get() == object.get());
+  CHECK(same.call_async(object, 20000, answers, nullptr) == HAFT_OK);
+  CHECK(answers.next(20000).value().take<double>().status() == HAFT_E_ABI);
+  CHECK(same.call_async(object, 20000, answers, nullptr) == HAFT_OK);
+  CHECK(answers.next(20000).value().take<void>());
+  const haft::method<std::string()> name("Counter", "name");
+  const haft::ref counter = haft::find(realm, "counter", 0, 0).value();
+  CHECK(name.call_async(counter, 20000, answers, nullptr) == HAFT_OK);
+  CHECK(answers.next(20000).value().answer.value().as<std::string>().value() == "Counter");
+  CHECK(haft::call_async(counter, name.op(), {}, 20000, answers, nullptr) == HAFT_OK);
+  CHECK(answers.next(20000).value().take<haft::value>().value().type() == HAFT_STR);
+
+  // Moved, it is the same queue.
+  CHECK(half.call_async(8, 20000, answers, nullptr) == HAFT_OK);
+  haft::queue moved = std::move(answers);
+  CHECK(!answers && answers.next(0).status() == HAFT_E_FORGED);  // NOLINT
+  CHECK(moved.next(20000).value().take<double>().value() == 4);
+  haft::queue &self = moved;
+  moved = std::move(self);
+  CHECK(moved && moved.next(0).status() == HAFT_E_TIMEOUT);
+
+  // What it holds, and what is still to come, is given back when it goes.
+  CHECK(same.call_async(object, 20000, moved, nullptr) == HAFT_OK);
+  readable.fd = moved.descriptor();
+  CHECK(poll(&readable, 1, 20000) == 1);
+  const auto slow = haft::fn<void()>::find(realm, "slow", 0);
+  CHECK(slow.call_async(20, moved, nullptr) == HAFT_OK);
+  const haft_queue closed = moved.get();
+  moved = haft::queue();
+  haft_completion dropped;
+  CHECK(haft_queue_next(closed, 0, &dropped) == HAFT_E_FORGED);
+  std::this_thread::sleep_for(std::chrono::milliseconds(40));
+
+  // Two that take from one queue have each completion once.
+  const haft::queue shared = haft::queue::open().value();
+  std::atomic<int> left{200};
+  double sums[2] = {};
+  std::vector<std::thread> takers;
+  for (double &sum : sums) {
+    takers.emplace_back([&] {
+      while (left > 0) {
+        auto next = shared.next(20);
+        if (!next) continue;
+        left--;
+        sum += next.value().take<double>().value_or(-1e9);
+      }
+    });
+  }
+  for (int i = 0; i < 200; i++) CHECK(half.call_async(2, 20000, shared, nullptr) == HAFT_OK);
+  for (std::thread &taker : takers) taker.join();
+  CHECK(left == 0 && sums[0] + sums[1] == 200);
+  return 0;
+}
+
+// ---- Waiting, counters, moving ----
+
+int events(haft_realm realm) {
+  const auto half = haft::fn<double(double)>::find(realm, "half", 1000);
+  CHECK(half.post(1) == HAFT_OK);
+  CHECK(haft::wait(realm, HAFT_EVENT_EMPTY, 20000).value() == HAFT_EVENT_EMPTY);
+  CHECK(haft::wait(realm, HAFT_EVENT_USER(3), 5).status() == HAFT_E_TIMEOUT);
+  CHECK(haft::wait(realm, 0, 5).status() == HAFT_E_ARGUMENT);
+  CHECK(haft::signal(realm, HAFT_EVENT_EMPTY) == HAFT_E_ARGUMENT);
+  std::atomic<bool> heard{false};
+  std::thread signals([&] {
+    while (!heard) haft::signal(realm, HAFT_EVENT_USER(3));
+  });
+  const auto happened = haft::wait(realm, HAFT_EVENT_USER(3) | HAFT_EVENT_CLOSING, 20000);
+  heard = true;
+  signals.join();
+  CHECK(happened && happened.value() == HAFT_EVENT_USER(3));
+
+  const haft_counters before = haft::counters(realm).value();
+  for (int i = 0; i < 10; i++) CHECK(half(1));
+  const haft_counters after = haft::counters(realm).value();
+  CHECK(after.delivered == before.delivered + 10 && after.sent == before.sent + 10);
+  const haft_counters shard = haft::counters(realm, (uint32_t)(half.get() & 15)).value();
+  CHECK(shard.delivered >= 10 && shard.delivered <= after.delivered);
+  CHECK(haft::counters(realm, 16).status() == HAFT_E_ARGUMENT);
+  CHECK(haft::counters(1 << 20).status() == HAFT_E_CLOSED);
+
+  // Another thread than the realm's own.
+  CHECK(haft::serve(realm, 0) == HAFT_E_REALM);
+  CHECK(haft::serve_until(realm, [] { return false; }) == HAFT_E_REALM);
+  CHECK(haft::serve_until(realm, [] { return true; }) == HAFT_OK);
+  CHECK(haft::blocking(realm).status() == HAFT_E_REALM);
+  return 0;
+}
+
+// Every call that was sent comes to its end, when the realm does at the latest.
+int closing(haft_realm realm) {
+  const auto slow = haft::fn<void()>::find(realm, "slow", 1000);
+  const auto close = haft::fn<void()>::find(realm, "close", 1000);
+  const haft::queue answers = haft::queue::open().value();
+  std::atomic<int> ended{0}, wrong{0};
+  const auto check = [&](haft::result<void> answer) {
+    if (answer.status() != HAFT_E_CLOSED) wrong++;
+    ended++;
+  };
+  CHECK(slow.call_async(haft::forever, check) == HAFT_OK && slow.call_async(20000, check) == HAFT_OK);
+  CHECK(slow.call_async(20000, answers, nullptr) == HAFT_OK);
+  CHECK(close().status() == HAFT_E_CLOSED);
+  CHECK(soon([&] { return ended == 2; }) && wrong == 0);
+  CHECK(answers.next(20000).value().take<void>().status() == HAFT_E_CLOSED);
+  CHECK(slow.call_async(20000, check) == HAFT_E_CLOSED && ended == 2);
+  CHECK(haft::wait(realm, HAFT_EVENT_CLOSING, 20000).value() == HAFT_EVENT_CLOSING);
+  CHECK(haft::wait(realm, HAFT_EVENT_EMPTY, 20000).status() == HAFT_E_CLOSED);
+  CHECK(haft::signal(realm, HAFT_EVENT_USER(0)) == HAFT_E_CLOSED && haft::counters(realm).status() == HAFT_E_CLOSED);
+  return 0;
+}
+
+int moves(haft_realm realm) {
+  const haft::method<double(double)> add("Note", "add");
+  const auto move = haft::fn<void()>::find(realm, "move note", 1000);
+  haft::ref note = haft::find(realm, "note", 0, 0).value();
+  haft::ref lost = note.share().value();                       // goes without follow
+  haft::value kept = haft::value::adopt(haft_value_handle(note.share().value().release()));
+  CHECK(add(note, 1).value() == 1);
+  const haft_handle before = note.get();
+  CHECK(note.follow() == HAFT_OK && note.get() == before);     // it was not moved
+  CHECK(haft::moved(note).value() == before);
+  CHECK(move());                                               // to another realm, and to a third
+  CHECK(add(note, 1).status() == HAFT_E_MOVED && add.post(note, 1) == HAFT_E_MOVED);
+  CHECK(note.share().status() == HAFT_E_MOVED);
+  const haft_handle next = haft::moved(note).value();
+  CHECK(next != before && haft::moved(next).value() != next);  // one step each
+  CHECK(note.follow() == HAFT_OK && note.get() != before && haft::moved(note).value() == note.get());
+  CHECK(add(note, 1).value() == 2);
+  CHECK(lost.reset() == HAFT_OK);
+  CHECK(haft::ref().follow() == HAFT_E_FORGED && haft::moved((haft_handle)5).status() == HAFT_E_FORGED);
+  return 0;  // JavaScript checks that only its reference is left
+}
+
+// ---- On JavaScript's own thread, called through koffi ----
+
+int serves(haft_realm realm) {
+  const auto half = haft::fn<double(double)>::find(realm, "half", 0);
+  CHECK(half(3).value() == 1.5);  // our own call needs no serving
+  CHECK(haft::serve(realm, 0) == HAFT_E_TIMEOUT);
+  CHECK(haft::serve_until(realm, [] { return false; }, 0) == HAFT_E_TIMEOUT);
+  CHECK(haft::serve_until(realm, [] { return false; }, 25) == HAFT_E_TIMEOUT);
+  std::atomic<int> running{2}, wrong{0};
+  std::vector<std::thread> workers;
+  for (int t = 0; t < 2; t++) {
+    workers.emplace_back([&] {
+      for (int i = 0; i < 100; i++) {
+        const auto answer = half.call(i, 20000);
+        if (!answer || answer.value() != i / 2.0) wrong++;
+      }
+      running--;
+      haft::signal(realm, HAFT_EVENT_USER(0));
+    });
+  }
+  const haft_status served = haft::serve_until(realm, [&] { return running == 0; });
+  for (std::thread &worker : workers) worker.join();
+  CHECK(served == HAFT_OK && wrong == 0);
+  return 0;
+}
+
+int blocks(haft_realm realm) {
+  const auto half = haft::fn<double(double)>::find(realm, "half", 0);
+  haft_status refused = HAFT_OK;
+  {
+    const haft::blocking guard(realm);
+    CHECK(guard.status() == HAFT_OK);
+    std::thread worker([&] { refused = half.call(1, haft::forever).status(); });
+    worker.join();
+  }
+  CHECK(refused == HAFT_E_DEADLOCK);
+  std::atomic<bool> over{false};
+  std::thread worker([&] {
+    refused = half.call(1, 20000).status();
+    over = true;
+  });
+  CHECK(haft::serve_until(realm, [&] { return over.load(); }) == HAFT_OK);
+  worker.join();
+  CHECK(refused == HAFT_OK);  // the guard is gone
+  return 0;
+}
+
 int abort_without_value(haft_realm) { return haft::result<int>(haft::failure(HAFT_E_STALE, "")).value(); }
+
+int run_case(haft_realm realm, string_view wanted) {
+  constexpr struct {
+    string_view name;
+    int (*run)(haft_realm);
+  } cases[] = {{"references", references}, {"results", results}, {"values", values},   {"functions", functions},
+               {"methods", methods},       {"dynamic", dynamic}, {"threads", threads}, {"callables", callables},
+               {"queues", queues},         {"events", events},   {"moves", moves},     {"closing", closing},
+               {"serves", serves},         {"blocks", blocks},   {"abort", abort_without_value}};
+  for (const auto &one : cases) {
+    if (one.name == wanted) return one.run(realm);
+  }
+  return -2;
+}
 
 }  // namespace
 
@@ -370,13 +697,11 @@ HAFT_EXPORT int haft_host_main(const haft_api *api, haft_realm realm, int argc, 
   const string_view wanted = argc > 1 ? argv[1] : "";
   if (wanted == "without plugin") return without_plugin(realm);
   if (HAFT_PLUGIN(api) != HAFT_OK) return -1;
-  constexpr struct {
-    string_view name;
-    int (*run)(haft_realm);
-  } cases[] = {{"references", references}, {"results", results}, {"values", values},   {"functions", functions},
-               {"methods", methods},       {"dynamic", dynamic}, {"threads", threads}, {"abort", abort_without_value}};
-  for (const auto &one : cases) {
-    if (one.name == wanted) return one.run(realm);
-  }
-  return -2;
+  return run_case(realm, wanted);
+}
+
+// The same on the thread that calls it.
+extern "C" HAFT_EXPORT int hpp_run_here(const haft_api *api, haft_realm realm, const char *wanted) {
+  if (HAFT_PLUGIN(api) != HAFT_OK) return -1;
+  return run_case(realm, wanted);
 }

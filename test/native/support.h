@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -21,13 +22,18 @@
 
 #include "api.h"
 #include "arena.h"
+#include "async.h"
+#include "blocking.h"
 #include "calls.h"
+#include "counters.h"
 #include "error.h"
+#include "events.h"
 #include "heap.h"
 #include "kinds.h"
 #include "mailbox.h"
 #include "names.h"
 #include "process.h"
+#include "queues.h"
 #include "realm.h"
 #include "replies.h"
 #include "slots.h"
@@ -173,6 +179,18 @@ inline uint32_t heap_outstanding(uint32_t realm) {
   return pages;
 }
 
+inline uint32_t waiting_now(uint32_t realm) {
+  return waiting_callers[realm].count.load() + waiting_producers[realm].count.load();
+}
+
+// The counters of one shard or of all.
+inline haft_counters counters_of(haft_realm id, uint32_t shard = HAFT_ALL_SHARDS) {
+  haft_counters counters = {};
+  counters.size = sizeof counters;
+  CHECK_STATUS(counters_read(id, shard, &counters), HAFT_OK);
+  return counters;
+}
+
 inline uint32_t in_flight_now(uint32_t realm) {
   uint32_t sum = 0;
   for (auto &c : in_flight[realm]) sum += c.count.load();
@@ -259,9 +277,12 @@ class Consumer {
   bool chaos = true;      // gives the core away in the middle of steps
   bool wakes_producers = true;
   uint32_t head_every = 16;
-  uint64_t created = 0, freed = 0, retired = 0, discarded = 0, rings_own = 0;
+  uint64_t created = 0, freed = 0, retired = 0, rings_own = 0;
+  uint64_t discarded = 0, late = 0;  // calls whose caller had given up; so many of them when the handler had run
   std::atomic<uint64_t> delivered{0}, gone{0};
   std::atomic<uint64_t> rings{0};
+  std::atomic<uint64_t> look_ups{0};        // how often C had us notice a termination (P19)
+  std::atomic<bool> terminated{false};      // JavaScript does not run any more: a request is not answered (P19)
 
   // On the thread that becomes the realm's own.
   Consumer() : random_(0xc0) {
@@ -278,9 +299,12 @@ class Consumer {
   Consumer(const Consumer &) = delete;
   Consumer &operator=(const Consumer &) = delete;
 
-  bool close(int64_t wait_ms = 20'000) {
+  // With `final`, room for kShards counters as they are at the end.
+  bool close(int64_t wait_ms = 20'000, haft_counters *final = nullptr) {
+    for (uint32_t shard = 0; shard < kShards && !closed_; shard++)
+      realm->rings[shard].head.store(heads_[shard], std::memory_order_seq_cst);
     closed_ = true;
-    return realm_close(id, wait_ms);
+    return realm_close(id, wait_ms, final);
   }
   bool closed() const { return closed_; }
 
@@ -330,6 +354,31 @@ class Consumer {
     return HAFT_OK;
   }
 
+  // The object lives on under `now`, of another realm; its slot is forget_moved's.
+  haft_status move(haft_handle handle, haft_handle now) {
+    if (!has(handle)) return HAFT_E_STALE;
+    const haft_status status = slot_move(handle, id, now);
+    if (status == HAFT_OK) forget(index_of(handle));
+    return status;
+  }
+  void forget_moved(haft_handle handle) {
+    bool retires = false;
+    CHECK_STATUS(slot_forget(handle, id, &retires), HAFT_OK);
+    if (retires)
+      retired++;
+    else
+      free_.push_back(index_of(handle));
+  }
+
+  // Gives a block back, if all its slots are free.
+  bool give(uint32_t block) {
+    if (!block_give(id, block)) return false;
+    free_.erase(std::remove_if(free_.begin(), free_.end(), [&](uint32_t i) { return i >> kBlockBits == block; }),
+                free_.end());
+    mirrors_[(block - arena()->block_base) & (kBlocks - 1)].reset();
+    return true;
+  }
+
   bool has(haft_handle handle) {
     Mirror *mirror = mirror_of(index_of(handle));
     return handle != HAFT_NULL && mirror && mirror->handles[handle & (kBlockSlots - 1)] == handle;
@@ -361,33 +410,24 @@ class Consumer {
     left_ = budget;
     calls_ = 0;
     later_ = false;
-    while (!closed_) {
-      const uint32_t rest = drain_mask(realm->dirty.exchange(0, std::memory_order_seq_cst));
-      if (closed_) return;
-      if (rest != 0) {
-        come_back(rest);
-        break;
-      }
-      if (realm->dirty.load(std::memory_order_seq_cst) != 0) continue;
-      flush_wakes();
-      if (linger_looks > 0 && calls_ > 0 && !later_) {
-        const bool more = linger_for_calls();
-        if (closed_) return;
-        if (more) continue;
-        const uint32_t left = drain_mask(realm->dirty.exchange(0, std::memory_order_seq_cst));
-        if (closed_) return;
-        if (left != 0) {
-          come_back(left);
-          break;
-        }
-      }
-      // P10: armed, a full fence, then the mask once more.
-      realm->armed.store(1, std::memory_order_seq_cst);
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      if (realm->dirty.load(std::memory_order_seq_cst) == 0) break;
-      if (realm->armed.exchange(0, std::memory_order_seq_cst) == 0) break;
-    }
-    if (!closed_) flush_wakes();
+    lingers_ = linger_looks > 0;
+    drain_all();
+    lingers_ = false;
+  }
+
+  // Handles what waits now; tells how many messages that was. For handlers, and for C that serves.
+  int drain_now() {
+    constexpr int kDepthMost = 16;
+    if (draining_ == kDepthMost) return 0;
+    const bool lingers = lingers_;
+    const int left = left_;
+    lingers_ = false;
+    left_ = budget;
+    drain_all();
+    const int handled = budget - left_;
+    left_ = left;
+    lingers_ = lingers;
+    return handled;
   }
 
   void reclaim() {
@@ -397,8 +437,10 @@ class Consumer {
 
   void answer_later(uint32_t token, const Answer &answer) {
     if (closed_) return;
+    const haft_handle handle = promised_[token];
+    promised_.erase(token);
     write_answer(realm->replies[token_number(token)], answer);
-    finish(token);
+    finish(token, handle, &Counters::delivered);
     flush_wakes();
   }
 
@@ -461,14 +503,31 @@ class Consumer {
   static void direct(void *self) {
     Consumer *c = static_cast<Consumer *>(self);
     Reply &reply = c->realm->direct_reply;
-    c->running_++;
+    if (c->terminated.load()) return;
     Message m;
     c->read(reinterpret_cast<Cell *>(c->realm->direct), 0, &m);
+    if (m.op == 0) {
+      c->answer_request(c->realm->direct[0].args[0]);
+      return;
+    }
+    c->running_++;
+    c->count(m.handle, c->has(m.handle) ? &Counters::delivered : &Counters::declined);
     const Answer answer = c->invoke(m);
     c->running_--;
     if (c->closed_) return;
     c->write_answer(reply, answer.later ? Answer{HAFT_E_DEADLOCK, HAFT_VOID, 0, "", false} : answer);
     c->free_if_drained();
+  }
+
+  // What C asks while it waits on our thread (P19, P20).
+  void answer_request(uint64_t request) {
+    if (request == kLookUp) look_ups.fetch_add(1, std::memory_order_relaxed);
+    const double handled = request == kServe ? drain_now() : 0;
+    if (closed_) return;
+    Reply &reply = realm->direct_reply;
+    memcpy(&reply.value, &handled, sizeof handled);
+    reply.status = HAFT_OK;
+    reply.type = HAFT_VOID;
   }
 
   Slot &slot(uint32_t index) { return arena()->slots[index]; }
@@ -504,17 +563,60 @@ class Consumer {
     freed++;
   }
 
+  void drain_all() {
+    draining_++;
+    const bool empty = drain_until_empty();
+    draining_--;
+    if (closed_) return;
+    flush_wakes();
+    if (realm->event_waiters.load(std::memory_order_seq_cst) == 0) return;
+    const uint32_t events = (empty ? HAFT_EVENT_DRAINED : 0) | (reclaimed_ ? HAFT_EVENT_RECLAIMED : 0);
+    reclaimed_ = false;
+    if (events != 0) happened(number, events);
+  }
+
+  // False if the budget ended it, or the realm is closed.
+  bool drain_until_empty() {
+    while (!closed_) {
+      const uint32_t rest = drain_mask(realm->dirty.exchange(0, std::memory_order_seq_cst));
+      if (closed_) return false;
+      if (rest != 0) {
+        come_back(rest);
+        return false;
+      }
+      if (realm->dirty.load(std::memory_order_seq_cst) != 0) continue;
+      flush_wakes();
+      if (lingers_ && calls_ > 0 && !later_) {
+        const bool more = linger_for_calls();
+        if (closed_) return false;
+        if (more) continue;
+        const uint32_t left = drain_mask(realm->dirty.exchange(0, std::memory_order_seq_cst));
+        if (closed_) return false;
+        if (left != 0) {
+          come_back(left);
+          return false;
+        }
+      }
+      // P10: armed, a full fence, then the mask once more.
+      realm->armed.store(1, std::memory_order_seq_cst);
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+      if (realm->dirty.load(std::memory_order_seq_cst) == 0) return true;
+      if (realm->armed.exchange(0, std::memory_order_seq_cst) == 0) return true;
+    }
+    return false;
+  }
+
   uint32_t drain_mask(uint32_t mask) {
     // P5: the reclaim lists first, then the tails, then the messages up to there, then the slots.
-    uint32_t shards = mask & ((1u << kShards) - 1);
     if (mask >> kShards != 0 || reclaim_dirty_) take_released();
-    if (reclaiming_) shards |= shards_before_tails();
+    shards_ |= mask & ((1u << kShards) - 1);
+    if (reclaiming_) shards_ |= shards_before_tails();
     uint32_t rest = 0;
-    while (shards != 0) {
-      const uint32_t shard = (uint32_t)__builtin_ctz(shards);
-      shards &= shards - 1;
+    while (shards_ != 0) {
+      const uint32_t shard = (uint32_t)__builtin_ctz(shards_);
       if (!drain_shard(shard)) rest |= 1u << shard;
       if (closed_) return 0;
+      shards_ &= ~(1u << shard);
     }
     if (reclaiming_) free_if_drained();
     return rest;
@@ -551,6 +653,7 @@ class Consumer {
       }
       if (++unpublished >= head_every) {
         unpublished = 0;
+        note_own_fill(ring);
         ring.head.store(heads_[shard], std::memory_order_seq_cst);
       }
     }
@@ -561,6 +664,7 @@ class Consumer {
 
   void deliver(Message &m) {
     if (m.token == 0) {
+      count(m.handle, has(m.handle) ? &Counters::delivered : &Counters::declined);
       invoke(m);
       return;
     }
@@ -574,11 +678,23 @@ class Consumer {
     if (closed_) return;
     if (answer.later) {
       later_ = true;
+      promised_[m.token] = m.handle;
       return;
     }
     if (chaos) jitter(random_, 256);
     write_answer(realm->replies[token_number(m.token)], m.gone ? Answer{HAFT_E_STALE, HAFT_VOID, 0, "", false} : answer);
-    finish(m.token);
+    finish(m.token, m.handle, m.gone ? &Counters::declined : &Counters::delivered);
+  }
+
+  void count(haft_handle handle, std::atomic<double> Counters::*counter) {
+    std::atomic<double> &at = realm->rings[shard_of(handle)].counters.*counter;
+    at.store(at.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+
+  void note_own_fill(Ring &ring) {
+    const double fill = __atomic_load_n(half(ring.tail, 0), __ATOMIC_SEQ_CST) - ring.head.load(std::memory_order_relaxed);
+    if (fill > ring.counters.fill.load(std::memory_order_relaxed))
+      ring.counters.fill.store(fill, std::memory_order_relaxed);
   }
 
   Answer invoke(Message &m) {
@@ -663,23 +779,27 @@ class Consumer {
     return false;
   }
 
-  void finish(uint32_t token) {
+  void finish(uint32_t token, haft_handle handle, std::atomic<double> Counters::*counter) {
     Reply &reply = realm->replies[token_number(token)];
     const uint32_t sequence = token_sequence(token);
     uint32_t started = reply_word(sequence, kStarted);
     if (!reply.state.compare_exchange_strong(started, reply_word(sequence, kDone))) {
       discarded++;
-      reply_discard(number, token, true);
+      late++;
+      reply_discard(number, token, true);  // its caller has counted it
       return;
     }
+    count(handle, counter);
     if (reply.sleeper.load(std::memory_order_seq_cst) == 0) return;
+    if (wakes_.size() == kExchangeWords - kExchangeWake) flush_wakes();
     wakes_.push_back((int32_t)token_number(token));
   }
 
   void flush_wakes() {
-    if (wakes_.empty()) return;
-    realm_wake(number, wakes_.data(), (uint32_t)wakes_.size());
-    wakes_.clear();
+    if (wakes_.empty() || closed_) return;
+    std::vector<int32_t> wakes;
+    wakes.swap(wakes_);  // a completion may call us, and fill the next list
+    realm_wake(number, wakes.data(), (uint32_t)wakes.size());
   }
 
   // ---- Released slots (P5) ----
@@ -715,6 +835,7 @@ class Consumer {
         }
       }
       reclaiming_ = false;
+      reclaimed_ = true;
       if (reclaim_dirty_) take_released();
     }
   }
@@ -748,10 +869,13 @@ class Consumer {
   std::vector<std::unique_ptr<Mirror>> mirrors_;
   std::vector<uint32_t> free_;
   std::vector<int32_t> wakes_;
+  std::map<uint32_t, haft_handle> promised_;  // which handle a call that waits for its promise was of
   uint64_t live_ = 0;
   uint32_t heads_[kShards] = {}, tails_[kShards] = {};
   bool reclaiming_ = false, reclaim_dirty_ = false, closed_ = false, later_ = false;
-  int left_ = 0, calls_ = 0, running_ = 0;
+  bool reclaimed_ = false, lingers_ = false;
+  uint32_t shards_ = 0;  // known to have messages: a drain inside a handler takes them over (P11)
+  int left_ = 0, calls_ = 0, running_ = 0, draining_ = 0;
   uint32_t last_shard_ = 0;
   std::mutex mutex_;
   std::condition_variable rang_;
