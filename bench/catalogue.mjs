@@ -4,9 +4,13 @@
 //   cases({ quick })                    list of parameters
 //   skips?(subject, params)             true: this subject has no such case
 //   needsCalm?                          a ratio between threads: measured only while both cores are free
+//   againstCommits?                     with --against, haft of that commit is a subject too
 //   nodeFlags?                          of the child process
 //   measure(subject, params, { quick }) in the child: [{ params, ns, ... }], or { params, impossible: 'why' }
 import * as call from './benches/call.mjs';
+import * as callLoaded from './benches/call-loaded.mjs';
+import * as callMany from './benches/call-many.mjs';
+import * as loop from './benches/loop.mjs';
 import * as nativeTable from './benches/native-table.mjs';
 import * as post from './benches/post.mjs';
 import * as publish from './benches/publish.mjs';
@@ -20,6 +24,9 @@ export const benches = {
   'native-table': nativeTable,
   post,
   call,
+  'call-many': callMany,
+  'call-loaded': callLoaded,
+  loop,
   'same-thread': sameThread,
   stream,
 };

@@ -1,4 +1,6 @@
 // What the benches between C and JavaScript call: a counter, as an object of haft's and of its peers'.
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 import { addon } from './addon.mjs';
 
 export class Counter {
@@ -10,9 +12,16 @@ export class Counter {
   }
 }
 
+let haft = 'haft';
+
+// From now on, haft is the one that was built in this folder.
+export function useHaftOf(folder) {
+  haft = pathToFileURL(createRequire(`${folder}/`).resolve('haft')).href;
+}
+
 // A registry that knows Counter, or the class given, and C's number of its `add`.
 export async function openRegistry(Class = Counter) {
-  const { Registry, kind } = await import('haft');
+  const { Registry, kind } = await import(haft);
   const registry = new Registry();
   const counterKind = kind(Class, { add: { args: ['f64'], returns: 'f64' } });
   addon().useHaft(registry.api);

@@ -14,12 +14,12 @@ const PATIENCE = 3;
 
 const LIMIT_MINUTES = 10; // a subject that hangs must not hang the report
 
-function inChild(job, nodeFlags) {
+function inChild(task, nodeFlags) {
   const options = { timeout: LIMIT_MINUTES * 60000, killSignal: 'SIGKILL', maxBuffer: 2 ** 24 };
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      [...nodeFlags, child, JSON.stringify(job)],
+      [...nodeFlags, child, JSON.stringify(task)],
       options,
       (error, stdout, stderr) => {
         if (error?.killed) return resolve({ failed: `gave no result in ${LIMIT_MINUTES} minutes` });
@@ -32,15 +32,27 @@ function inChild(job, nodeFlags) {
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-// Returns [{ subject, params, rounds: [{ pingPong?, results }], failed? }], one for each subject of each case.
-export async function runBench(name, bench, { rounds, quick, onProgress }) {
-  const jobs = bench
-    .cases({ quick })
-    .flatMap((params) =>
-      bench.subjects
-        .filter((subject) => !bench.skips?.(subject, params))
-        .map((subject) => ({ subject, params, rounds: [] })),
-    );
+// Two versions of haft, one after the other, where an earlier one is asked for.
+const versionsOf = (bench, subject, against) =>
+  subject === 'haft' && bench.againstCommits && against !== undefined
+    ? [{ subject }, { subject: against.subject, folder: against.folder }]
+    : [{ subject }];
+
+// `against` as against.mjs has it, or undefined. Returns [{ subject, params, rounds: [{ pingPong?, results }], failed? }],
+// one for each subject of each case.
+export async function runBench(name, bench, { rounds, quick, against, onProgress }) {
+  const jobs = bench.cases({ quick }).flatMap((params) =>
+    bench.subjects
+      .filter((subject) => !bench.skips?.(subject, params))
+      .flatMap((subject) =>
+        versionsOf(bench, subject, against).map((version) => ({
+          ...version,
+          task: { bench: name, subject, params, quick, folder: version.folder },
+          params,
+          rounds: [],
+        })),
+      ),
+  );
   const isCalm = (round) => round.pingPong === undefined || round.pingPong <= CALM;
   const wants = (job) => !job.failed && job.rounds.filter(isCalm).length < rounds;
 
@@ -48,8 +60,7 @@ export async function runBench(name, bench, { rounds, quick, onProgress }) {
     if (turn > rounds) await pause(quick ? 0 : 1000); // whatever disturbs may end
     for (const job of jobs.filter(wants)) {
       onProgress(`${name}: round ${turn}, ${job.subject} ${JSON.stringify(job.params)}`);
-      const task = { bench: name, subject: job.subject, params: job.params, quick };
-      const round = await inChild(task, bench.nodeFlags ?? []);
+      const round = await inChild(job.task, bench.nodeFlags ?? []);
       if (round.failed) job.failed = round.failed;
       else job.rounds.push(round);
     }

@@ -1,12 +1,7 @@
 // The rows of the report, one for each subject and each set of parameters: the form of --json.
+import { median } from './median.mjs';
 
 const round1 = (x) => Math.round(x * 10) / 10;
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 // What a bench may give beside `ns`.
 const EXTRAS = ['perSecond', 'p99Microseconds', 'bytesPerHandle'];

@@ -1,29 +1,33 @@
-// The command line of the benches: node bench/run.mjs [NAME...] [--json FILE] [--rounds N] [--quick] [--list]
+// The command line of the benches: node bench/run.mjs [NAME...] [options], as --help says.
 import fs from 'node:fs';
 import { parseArgs } from 'node:util';
 import { addonPath } from './addon.mjs';
+import { buildCommit } from './against.mjs';
 import { benches } from './catalogue.mjs';
 import { ratiosOf } from './ratios.mjs';
+import { Refusal } from './refusal.mjs';
 import { machineLine, ratiosTable, rowsTable } from './report.mjs';
 import { runBench } from './rounds.mjs';
 import { makeRows } from './rows.mjs';
 
+const againstNames = Object.keys(benches).filter((name) => benches[name].againstCommits);
+
 const USAGE = `npm run bench -- [NAME...] [options]
 
-  NAME         a bench: ${Object.keys(benches).join(', ')}; default: all
-  --json FILE  write the rows as JSON Lines
-  --rounds N   fresh processes for each row, default 5 (with --quick: 1)
-  --quick      small sizes and short times: to see that all works, not for figures
-  --list       name the benches and their subjects
-  --help       this
+  NAME              a bench: ${Object.keys(benches).join(', ')}; default: all
+  --json FILE       write the rows as JSON Lines
+  --rounds N        fresh processes for each row, default 5 (with --quick: 1)
+  --against COMMIT  build that commit as well, and measure it in ${againstNames.join(', ')}
+  --quick           small sizes and short times: to see that all works, not for figures
+  --list            name the benches and their subjects
+  --help            this
 `;
-
-class Refusal extends Error {}
 
 function readCommandLine() {
   const options = {
     json: { type: 'string' },
     rounds: { type: 'string' },
+    against: { type: 'string' },
     quick: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -44,6 +48,9 @@ function readCommandLine() {
     throw new Refusal(`--rounds takes a number from 1 to 1000, not '${values.rounds}'.`);
   }
   const names = Object.keys(benches).filter((name) => positionals.length === 0 || positionals.includes(name));
+  if (values.against !== undefined && !names.some((name) => againstNames.includes(name))) {
+    throw new Refusal(`--against measures ${againstNames.join(', ')}, none of which is asked for.`);
+  }
   return { ...values, rounds, names };
 }
 
@@ -61,7 +68,7 @@ function showProgress(text) {
 }
 
 async function main() {
-  const { json, rounds, quick, list, help, names } = readCommandLine();
+  const { json, rounds, quick, list, help, names, against: commit } = readCommandLine();
   if (help) return process.stdout.write(USAGE);
   if (list) {
     for (const name of names) console.log(`${name}: ${benches[name].subjects.join(', ')}`);
@@ -69,13 +76,14 @@ async function main() {
   }
   if (!fs.existsSync(addonPath)) throw new Refusal('The addon is not built: run npm run build first.');
 
+  const against = commit === undefined ? undefined : buildCommit(commit);
   const out = json === undefined ? undefined : openJson(json);
   console.log(`Machine: ${machineLine()}\n`);
   console.log(`Nanoseconds an operation: median, least and most of the rounds, each a fresh process.`);
 
   const all = [];
   for (const name of names) {
-    const jobs = await runBench(name, benches[name], { rounds, quick, onProgress: showProgress });
+    const jobs = await runBench(name, benches[name], { rounds, quick, against, onProgress: showProgress });
     showProgress('');
     const rows = makeRows(name, jobs);
     console.log(`\n## ${name}\n\n${rowsTable(rows)}`);
@@ -85,7 +93,9 @@ async function main() {
     all.push(...rows);
   }
 
-  console.log(`\n## Required ratios, of the medians above\n\n${ratiosTable(ratiosOf(all, names))}`);
+  console.log(
+    `\n## Required ratios, of the medians above\n\n${ratiosTable(ratiosOf(all, names, against?.subject))}`,
+  );
   console.log(`\nMachine at the end: ${machineLine()}`);
   const failed = all.filter((row) => row.failed);
   if (failed.length === 0) return;

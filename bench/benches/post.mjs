@@ -14,6 +14,7 @@ export const cases = () =>
   [1000, 1].flatMap((handles) => [1, 2, 8].map((producers) => ({ producers, shards: SHARDS, handles })));
 
 export const needsCalm = true;
+export const againstCommits = true;
 
 let left = 0;
 let allDelivered;

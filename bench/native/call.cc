@@ -1,5 +1,5 @@
-// Bench `call`: a thread that is not JavaScript's calls a method and waits for its result. The caller of haft and
-// those of its peers; all return at once, since JavaScript has to go back to its event loop to answer.
+// Benches `call` and `call-loaded`: threads that are not JavaScript's call a method and wait for its result. The callers
+// of haft and those of its peers; all return at once, since JavaScript has to go back to its event loop to answer.
 
 #if defined(__linux__)
 #include <linux/futex.h>
@@ -7,45 +7,10 @@
 #include <unistd.h>
 #endif
 
-#include "js.h"
+#include "callers.h"
 
 namespace bench {
 namespace {
-
-Crew crew;
-double measured;
-
-// Runs `call(x)` on a thread of its own for so many milliseconds. Without a pause: the mean of calls back to back.
-// With one: the median of single calls, each after a pause in which the event loop went to sleep; their mean would
-// tell of a few preemptions. Afterwards call(0) tells JavaScript that it is over.
-template <typename Call>
-void start(Call call, double milliseconds, double pause_microseconds) {
-  crew.start(1, [=](int) mutable {
-    for (int i = 0; i < 3; i++) call(1);
-    double began = now(), ended = began;
-    if (pause_microseconds == 0) {
-      uint64_t count = 0;
-      do {
-        for (int i = 0; i < 16; i++) call(1);
-        count += 16;
-        ended = now();
-      } while (ended - began < milliseconds * 1e6);
-      measured = (ended - began) / static_cast<double>(count);
-    } else {
-      std::vector<double> each;
-      do {
-        spin(pause_microseconds);
-        double before = now();
-        call(1);
-        ended = now();
-        each.push_back(ended - before);
-      } while (ended - began < milliseconds * 1e6);
-      std::nth_element(each.begin(), each.begin() + each.size() / 2, each.end());
-      measured = each[each.size() / 2];
-    }
-    call(0);
-  });
-}
 
 // One call in flight through the thread-safe function. The caller spins, then sleeps until the answer.
 class Waiter {
@@ -108,16 +73,14 @@ void deliver(napi_env env, napi_value callback, void *, void *data) {
 
 }  // namespace
 
-// (handle, op, milliseconds, pause)
+// (handle, op, threads, milliseconds, pause)
 napi_value call_haft(const Args &args) {
   uint64_t handle = static_cast<uint64_t>(args.number(0));
   haft_op op = static_cast<haft_op>(args.number(1));
-  start(
-      [=](double x) {
-        haft_value argument = haft_value_f64(x), result;
-        must(haft_call(handle, op, &argument, 1, -1, &result), "haft_call");
-      },
-      args.number(2), args.number(3));
+  start_callers({args.integer(2), args.number(3), args.number(4)}, [=](double x) {
+    haft_value argument = haft_value_f64(x), result;
+    must(haft_call(handle, op, &argument, 1, -1, &result), "haft_call");
+  });
   return nullptr;
 }
 
@@ -127,28 +90,27 @@ napi_value call_tsfn(const Args &args) {
   must(napi_create_string_utf8(args.env, "bench", NAPI_AUTO_LENGTH, &name));
   must(napi_create_threadsafe_function(args.env, args.value(0), nullptr, name, 0, 1, nullptr, nullptr, nullptr,
                                        deliver, &to_javascript));
-  start(
-      [](double x) {
-        waiter.reset();
-        waiter.x = x;
-        must(napi_call_threadsafe_function(to_javascript, &waiter, napi_tsfn_nonblocking));
-        waiter.wait();
-        if (x == 0) napi_release_threadsafe_function(to_javascript, napi_tsfn_release);
-      },
-      args.number(1), args.number(2));
+  start_callers({1, args.number(1), args.number(2)}, [](double x) {
+    waiter.reset();
+    waiter.x = x;
+    must(napi_call_threadsafe_function(to_javascript, &waiter, napi_tsfn_nonblocking));
+    waiter.wait();
+    if (x == 0) napi_release_threadsafe_function(to_javascript, napi_tsfn_release);
+  });
   return nullptr;
 }
 
 // After the last call: nanoseconds a call.
 napi_value call_join(const Args &args) {
-  crew.join();
-  return to_js(args.env, measured);
+  callers_crew.join();
+  return to_js(args.env, callers_nanoseconds);
 }
 
 }  // namespace bench
 
 // For koffi, which loads this addon as a plain shared library: `callback` is a registered callback, and koffi lets
 // the calling thread wait until the event loop has run it.
-extern "C" HAFT_EXPORT void bench_call_koffi(double (*callback)(double), double milliseconds, double pause) {
-  bench::start(callback, milliseconds, pause);
+extern "C" HAFT_EXPORT void bench_call_koffi(double (*callback)(double), int threads, double milliseconds,
+                                             double pause) {
+  bench::start_callers({threads, milliseconds, pause}, callback);
 }

@@ -71,6 +71,13 @@ napi_value post_join(const Args &args);
 napi_value call_haft(const Args &args);
 napi_value call_tsfn(const Args &args);
 napi_value call_join(const Args &args);
+napi_value call_many_haft(const Args &args);
+napi_value busy_start(const Args &args);
+napi_value busy_stop(const Args &args);
+napi_value unpausing_haft(const Args &args);
+napi_value unpausing_tsfn(const Args &args);
+napi_value unpausing_stop(const Args &args);
+napi_value unpausing_sent(const Args &args);
 napi_value same_thread_haft(const Args &args);
 napi_value same_thread_napi(const Args &args);
 // Bare callbacks: `entry` would add its frame to every call that the bench `publish` measures.

@@ -1,0 +1,126 @@
+// The ratios that haft must reach, each of rows of one run.
+//
+//   bench, what                 where, and how the table calls it
+//   atLeast | atMost | below    the limit
+//   reached(row)                the ratio; row(subject, params) finds the first row that has these parameters
+import { BUSY, CALLERS } from './benches/call-loaded.mjs';
+import { TIMER_MILLISECONDS } from './benches/loop.mjs';
+
+// haft is so many times as fast as the peer.
+const times = (bench, what, peer, params, atLeast) => ({
+  bench,
+  what: `${what}, over ${peer}`,
+  atLeast,
+  reached: (row) => row(peer, params).ns / row('haft', params).ns,
+});
+
+// haft takes no longer than that: so many times its figure fits into the limit.
+const within = (bench, what, milliseconds, params) => ({
+  bench,
+  what: `${milliseconds} ms over ${what}, mailbox full: ${params.full}`,
+  atLeast: 1,
+  reached: (row) => (milliseconds * 1e6) / row('haft', params).ns,
+});
+
+const million = (op, order) => ({ op, live: 1000000, order });
+
+export const REQUIRED = [
+  times('table', 'get, 1e6 live, sequential', 'map-number', million('get', 'sequential'), 7),
+  times('table', 'get, 1e6 live, sequential', 'map-bigint', million('get', 'sequential'), 30),
+  times('table', 'churn, 1e6 live, sequential', 'map-number', million('churn', 'sequential'), 4),
+  times('table', 'get, 1e6 live, shuffled', 'map-number', million('get', 'shuffled'), 1.8),
+  times('table', 'get, 1e6 live, shuffled', 'map-bigint', million('get', 'shuffled'), 6),
+  times('table', 'churn, 1e6 live, shuffled', 'map-number', million('churn', 'shuffled'), 1.8),
+  {
+    bench: 'table',
+    what: 'churn, sequential, 1e7 live over 1e3 live',
+    atMost: 1.5,
+    reached: (row) =>
+      row('haft', { op: 'churn', live: 10000000, order: 'sequential' }).ns /
+      row('haft', { op: 'churn', live: 1000, order: 'sequential' }).ns,
+  },
+  {
+    bench: 'table',
+    what: 'bytes a live handle, 1e6 live',
+    atMost: 48,
+    reached: (row) => row('haft', million('get', 'sequential')).bytesPerHandle,
+  },
+  times('publish', 'create + get + delete', 'napi-ref', {}, 2.5),
+  times('native-table', '8 threads', 'big-old-map', { threads: 8 }, 5),
+  times('native-table', '8 threads', 'sharded-map', { threads: 8 }, 3),
+  times('native-table', '1 thread', 'big-old-map', { threads: 1 }, 2),
+  times('native-table', '1 thread', 'sharded-map', { threads: 1 }, 2),
+  ...[1000, 1].flatMap((handles) =>
+    [1, 2, 8].map((producers) =>
+      times(
+        'post',
+        `${handles} handle${handles > 1 ? 's' : ''}, ${producers} producer${producers > 1 ? 's' : ''}`,
+        'napi-tsfn',
+        { handles, producers },
+        handles > 1 ? 9 : 5,
+      ),
+    ),
+  ),
+  times('call', 'realm awake', 'koffi', { realm: 'awake' }, 200),
+  {
+    bench: 'call',
+    what: 'realm awake, haft over ping-pong',
+    atMost: 2,
+    reached: (row) => row('haft', { realm: 'awake' }).ns / row('ping-pong', { realm: 'awake' }).ns,
+  },
+  times('call', 'realm asleep', 'koffi', { realm: 'asleep' }, 5),
+  ...[1, 64].map((handles) => ({
+    bench: 'call-many',
+    what: `64 calls, ${handles} handle${handles > 1 ? 's' : ''}, at once, over singly`,
+    atLeast: 4,
+    reached: (row) =>
+      row('haft', { handles, calls: 64, sent: 'singly' }).ns /
+      row('haft', { handles, calls: 64, sent: 'at once' }).ns,
+  })),
+  ...CALLERS.map((callers) =>
+    times(
+      'call-loaded',
+      `${BUSY} busy threads, ${callers} caller${callers > 1 ? 's' : ''}`,
+      'koffi',
+      { busy: BUSY, callers },
+      1,
+    ),
+  ),
+  ...['fail', 'block'].flatMap((full) => [
+    within('loop', `a timer of ${TIMER_MILLISECONDS} ms`, 20, { asked: 'timer', full }),
+    within('loop', 'an HTTP request', 50, { asked: 'http', full }),
+  ]),
+  times('same-thread', 'C on the realm’s thread', 'koffi-registered', {}, 1.3),
+  times('stream', 'in total', 'big-old-map', {}, 2),
+  {
+    bench: 'stream',
+    what: 'above the floor (pure-js), over big-old-map',
+    atLeast: 5,
+    reached: (row) => {
+      const floor = row('pure-js').ns;
+      return (row('big-old-map').ns - floor) / (row('haft').ns - floor);
+    },
+  },
+  {
+    bench: 'stream',
+    what: 'p99, haft over big-old-map',
+    below: 1,
+    reached: (row) => row('haft').p99Microseconds / row('big-old-map').p99Microseconds,
+  },
+];
+
+const named = (params) =>
+  Object.entries(params)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
+
+// What haft has gained must not have cost speed: for each row of the earlier commit, the one of today.
+export const since = (then, rows) =>
+  rows
+    .filter(({ subject }) => subject === then)
+    .map(({ bench, params }) => ({
+      bench,
+      what: `${named(params)}: haft over ${then}`,
+      atMost: 1.2,
+      reached: (row) => row('haft', params).ns / row(then, params).ns,
+    }));
