@@ -13,9 +13,14 @@ export interface Listener {
   reportError(error: unknown, handle: number, op: Op): void;
   /** A post found its object gone. */
   reportGone(handle: number, op: Op): void;
+  /** Whether the object of a handle that is gone lives in another realm now. */
+  hasMoved(handle: number): boolean;
+  /** Sends a post on to it. */
+  sendOn(handle: number, op: Op, args: readonly unknown[]): void;
 }
 
 const DEADLOCK = STATUSES.HAFT_E_DEADLOCK.status;
+const MOVED = STATUSES.HAFT_E_MOVED.status;
 const STALE = STATUSES.HAFT_E_STALE.status;
 const SHARD_MASK = SHARDS - 1;
 
@@ -54,7 +59,7 @@ export class Delivery {
     const block = this.#mirror.blockOf(handle & INDEX_MASK);
     const slot = handle & SLOT_MASK;
     if (block === undefined || block.handles[slot] !== handle) {
-      this.postGone(handle, op);
+      this.postGone(handle, op, args);
       return;
     }
     this.#wire.count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
@@ -130,7 +135,12 @@ export class Delivery {
     return true;
   }
 
-  postGone(handle: number, op: Op): void {
+  postGone(handle: number, op: Op, args: unknown): void {
+    if (!(args instanceof Misfit) && this.#listener.hasMoved(handle)) {
+      const { length } = op.args;
+      this.#listener.sendOn(handle, op, length === 0 ? [] : length === 1 ? [args] : (args as unknown[]));
+      return;
+    }
     this.gone++;
     this.#wire.count(handle, RING_DECLINED);
     this.#listener.reportGone(handle, op);
@@ -138,7 +148,7 @@ export class Delivery {
 
   callGone(reply: number, handle: number): void {
     this.gone++;
-    this.#replies.decline(reply, handle, STALE);
+    this.#replies.decline(reply, handle, this.#listener.hasMoved(handle) ? MOVED : STALE);
   }
 
   #watch(result: PromiseLike<unknown>, handle: number, op: Op): void {

@@ -445,7 +445,7 @@ export class Detour {
     const { handle, op, messages } = unit;
     const block = this.#delivery.blockOf(handle);
     if (block === undefined) {
-      this.#drop(unit, (message) => this.#delivery.postGone(message.handle, message.op));
+      this.#drop(unit, (message) => this.#delivery.postGone(message.handle, message.op, plainArgs(message)));
       return;
     }
     const breaker = this.#breakerOf(handle, op);
@@ -639,4 +639,9 @@ function packed(op: Op, args: readonly unknown[]): unknown {
 function call(target: unknown, op: Op, args: unknown, isBatch: boolean): unknown {
   if (!isBatch) return invoke(target, op, args);
   return (target as Record<string, (batch: unknown) => unknown>)[op.name]!(args);
+}
+
+// As delivery has them: nothing, the one argument, or an array of more.
+function plainArgs({ op, args }: HeldMessage): unknown {
+  return op.args.length === 0 ? undefined : op.args.length === 1 ? args[0] : args;
 }

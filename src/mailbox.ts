@@ -23,6 +23,7 @@ import {
   REQUEST_SERVE,
   RING_BYTES,
   RING_CELLS,
+  RING_DECLINED,
   RING_FILL,
   RING_FIRST_CELL,
   RING_HEAD,
@@ -337,6 +338,11 @@ export class Mailboxes {
   }
 
   /** Ends a post that `takeHeld` gave: it is refused, or was sent on to where it is counted anew. */
+  /** A post that was taken out and sent on could not be delivered there. */
+  countDeclined(handle: number): void {
+    if (!this.#closed) this.#wire.count(handle, RING_DECLINED);
+  }
+
   declinePost(message: HeldMessage, sentOn = false): void {
     this.#detour.declinePost(message, sentOn);
   }

@@ -15,6 +15,7 @@ import { type Collectable, type Collected, Collector } from './collector.js';
 import { type Counters, countersOf, sumOf } from './counters.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import { EVENT, Events } from './events.js';
+import { Forwarder } from './forward.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
@@ -30,6 +31,11 @@ const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
 /** So many moves are remembered, that native code may learn where an object went. */
 const MOVED_MOST = 65_536;
+
+interface Moved {
+  readonly now: number;
+  readonly kindNumber: number;
+}
 
 /** What `useKoffi` needs of the package koffi. */
 export interface Koffi<T> {
@@ -81,8 +87,9 @@ export class Registry extends Handles {
   readonly #waits: Events;
   readonly #collector: Collector;
   readonly #mover: Mover;
-  /** Handles that moved away, the oldest first: their slots are kept, so that native code learns where to. */
-  readonly #left: number[] = [];
+  /** Where handles moved to, the oldest first: their slots are kept, so that native code learns it too. */
+  readonly #left = new Map<number, Moved>();
+  readonly #forwarder: Forwarder;
   /** Handles of haft's own, which nobody else counts. */
   readonly #own = new Set<number>();
   #finalCounters: Float64Array | undefined;
@@ -112,6 +119,10 @@ export class Registry extends Handles {
     );
     this.#collector = new Collector(this.#collectable());
     this.#mover = new Mover(this.#movable());
+    this.#forwarder = new Forwarder(native, (status, { handle, now, op }) => {
+      this.#mailboxes.countDeclined(handle);
+      this.#report(errorOfStatus(status, { handle: now }), handle, op);
+    });
   }
 
   #answerDoorbell(): void {
@@ -286,6 +297,7 @@ export class Registry extends Handles {
    */
   override close(): void {
     if (this.closed) return;
+    this.#forwarder.close();
     this.#mailboxes.close();
     this.#finalCounters = this.#native.close();
     this.#waits.close();
@@ -325,7 +337,7 @@ export class Registry extends Handles {
       const buffer = this.#native.takeBlock();
       const number = this.#i32[FLAG_WORD]!;
       if (buffer === undefined) {
-        if (!this.#forgetMoved(this.#left.length)) throw new HaftError('HAFT_E_SLOTS');
+        if (!this.#forgetMoved(this.#left.size)) throw new HaftError('HAFT_E_SLOTS');
         continue;
       }
       this.#mirror.addBlock(number, new Block(new Int32Array(buffer)));
@@ -419,6 +431,8 @@ export class Registry extends Handles {
         const message = `a post of ${op.text} found its object gone`;
         this.#report(new HaftError('HAFT_E_STALE', { handle, kind: op.kindName, message }), handle, op);
       },
+      hasMoved: (handle) => this.#left.has(handle),
+      sendOn: (handle, op, args) => this.#sendOn(handle, op, args),
       reportDeclined: (code, message, handle, op) => {
         if (this.#events.listenerCount('error') === 0) return;
         this.#report(new HaftError(code, { handle, kind: op.kindName, message }), handle, op);
@@ -486,24 +500,28 @@ export class Registry extends Handles {
     const kindNumber = block.kinds[index & SLOT_MASK]!;
     this.forgotten(handle, block.values[index & SLOT_MASK]);
     this.#mirror.drop(block, index & SLOT_MASK);
-    this.#left.push(handle);
-    if (this.#left.length > MOVED_MOST) this.#forgetMoved(this.#left.length - MOVED_MOST / 2);
+    this.#left.set(handle, { now, kindNumber });
+    if (this.#left.size > MOVED_MOST) this.#forgetMoved(this.#left.size - MOVED_MOST / 2);
     for (const message of held) {
       if (message.reply !== 0) {
         this.#mailboxes.declineCall(message, STATUSES.HAFT_E_MOVED.status);
         continue;
       }
-      const { op, args } = message;
-      const number = (kindNumber << 16) | this.#kinds[kindNumber]!.ops.indexOf(op);
-      const status = this.#native.post(now, number, op.args, args);
-      this.#mailboxes.declinePost(message, status === STATUSES.HAFT_OK.status);
-      if (status !== STATUSES.HAFT_OK.status) this.#report(errorOfStatus(status, { handle: now }), handle, op);
+      this.#mailboxes.declinePost(message, true);
+      this.#sendOn(handle, message.op, message.args);
     }
+  }
+
+  #sendOn(handle: number, op: Op, args: readonly unknown[]): void {
+    const { now, kindNumber } = this.#left.get(handle)!;
+    const number = (kindNumber << 16) | this.#kinds[kindNumber]!.ops.indexOf(op);
+    this.#forwarder.send(handle, now, number, op, args);
   }
 
   // Frees the slots of the oldest moves: their handles are stale from now on.
   #forgetMoved(count: number): boolean {
-    for (const handle of this.#left.splice(0, count)) {
+    for (const handle of [...this.#left.keys()].slice(0, count)) {
+      this.#left.delete(handle);
       this.#f64[HANDLE_PLACE] = handle;
       this.#native.forget();
       if (this.#i32[STATUS_WORD] !== STATUSES.HAFT_OK.status) continue;

@@ -5,6 +5,7 @@ import {
   CELL_ARGS,
   CELL_BYTES,
   CELL_SHAPE,
+  DIRECT,
   EXCHANGE,
   EXCHANGE_FLAG,
   EXCHANGE_HANDLE,
@@ -100,7 +101,8 @@ export class Wire {
     const shape = this.i32[(cell + CELL_SHAPE) >> 2]!;
     const count = (shape >>> SHAPE_COUNT_SHIFT) & COUNT_MASK;
     const tail = this.#tailOf(cell, shape);
-    if (views) views.chunk = tail.chunk;
+    const ours = cell === DIRECT ? 0 : tail.chunk; // a direct call's belongs to its caller
+    if (views) views.chunk = ours;
     try {
       if (count !== op.args.length) {
         const message = `${op.text} takes ${op.args.length} arguments, not ${count}`;
@@ -118,7 +120,7 @@ export class Wire {
         throw new WireError('HAFT_E_ARGUMENT', message, op.kindName);
       });
     } finally {
-      if (tail.chunk !== 0 && !views) this.native.giveChunk(tail.chunk);
+      if (ours !== 0 && !views) this.native.giveChunk(ours);
     }
   }
 

@@ -128,8 +128,8 @@ describe('the first program of', () => {
 
 describe('the pages', () => {
   it('koffi: C that JavaScript called through koffi calls an object', () => {
-    const library = blocks('docs/threads.md', 'c')[0]!;
-    const usage = blocks('docs/threads.md', 'ts')[1]!;
+    const library = blocks('docs/threads.md', 'c').find((code) => code.includes('add_twice'))!;
+    const usage = blocks('docs/threads.md', 'ts').find((code) => code.includes('add_twice'))!;
     const folder = place('koffi', {
       'library.c': library,
       'main.js': `

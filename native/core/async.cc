@@ -171,6 +171,7 @@ void finish(const Pending &entry) {
 
 haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                        const haft_completer *completer) {
+  if (forked.load(std::memory_order_relaxed)) return fail(HAFT_E_FORKED, handle);  // P26
   if (!completer || completer->size < sizeof(haft_completer) || timeout_ms == 0) return fail(HAFT_E_ARGUMENT, handle);
   if (!completer->done && !queue_is_open(completer->queue))
     return fail(HAFT_E_FORGED, handle, "the queue of completions is not open");

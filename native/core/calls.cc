@@ -87,6 +87,7 @@ haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *res
   if (r.direct_reply.status == HAFT_E_UNSUPPORTED) count_failure(t, HAFT_E_UNSUPPORTED);  // koffi's stack
   // P22: the handler may have closed the realm, and nothing counted kept it.
   if (r.life.load(std::memory_order_seq_cst) != open_life(t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
+  if (plan.chunk) heap_give(t.realm, plan.chunk);  // here, since JavaScript may not have come to read it
   return read_reply(t.realm, r.direct_reply, t.handle, result);
 }
 

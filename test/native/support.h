@@ -437,8 +437,20 @@ class Consumer {
 
   void answer_later(uint32_t token, const Answer &answer) {
     if (closed_) return;
-    const haft_handle handle = promised_[token];
-    promised_.erase(token);
+    const auto promised = promised_.find(token);
+    // LATER -> STARTED, unless the caller has left, and freed the slot (P15).
+    if (promised == promised_.end() || !take_back(token)) {
+      if (promised != promised_.end()) discarded++, late++;
+      promised_.erase(token);
+      if (answer.status == HAFT_OK && answer.type == HAFT_HANDLE) {
+        double given;
+        memcpy(&given, &answer.bits, sizeof given);
+        slot_release((haft_handle)given);
+      }
+      return;
+    }
+    const haft_handle handle = promised->second;
+    promised_.erase(promised);
     write_answer(realm->replies[token_number(token)], answer);
     finish(token, handle, &Counters::delivered);
     flush_wakes();
@@ -678,7 +690,7 @@ class Consumer {
     if (closed_) return;
     if (answer.later) {
       later_ = true;
-      promised_[m.token] = m.handle;
+      begin_later(m);
       return;
     }
     if (chaos) jitter(random_, 256);
@@ -777,6 +789,25 @@ class Consumer {
       return true;
     reply_discard(number, token, false);
     return false;
+  }
+
+  // STARTED -> LATER, unless the caller has given up meanwhile: then the slot is ours to free.
+  void begin_later(const Message &m) {
+    const uint32_t sequence = token_sequence(m.token);
+    uint32_t started = reply_word(sequence, kStarted);
+    if (realm->replies[token_number(m.token)].state.compare_exchange_strong(started, reply_word(sequence, kLater))) {
+      promised_[m.token] = m.handle;
+      return;
+    }
+    discarded++;
+    late++;
+    reply_discard(number, m.token, false);
+  }
+
+  bool take_back(uint32_t token) {
+    const uint32_t sequence = token_sequence(token);
+    uint32_t later = reply_word(sequence, kLater);
+    return realm->replies[token_number(token)].state.compare_exchange_strong(later, reply_word(sequence, kStarted));
   }
 
   void finish(uint32_t token, haft_handle handle, std::atomic<double> Counters::*counter) {
