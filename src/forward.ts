@@ -7,10 +7,7 @@ import type { Op } from './kind.js';
 const { setTimeout, clearTimeout } = globalThis;
 const AGAIN_MILLISECONDS = 1;
 const OK = STATUSES.HAFT_OK.status;
-const NO_ROOM: ReadonlySet<number> = new Set([
-  STATUSES.HAFT_E_FULL.status,
-  STATUSES.HAFT_E_NO_MEMORY.status,
-]);
+const NO_ROOM: ReadonlySet<number> = new Set([STATUSES.HAFT_E_FULL.status, STATUSES.HAFT_E_NO_MEMORY.status]);
 
 interface Post {
   /** The old handle. */
@@ -61,7 +58,9 @@ export class Forwarder {
         this.#refused(STATUSES.HAFT_E_CLOSED.status, post); // a listener closed the registry
         continue;
       }
-      const status = full.has(now) ? STATUSES.HAFT_E_FULL.status : this.#native.post(now, number, op.args, args);
+      const status = full.has(now)
+        ? STATUSES.HAFT_E_FULL.status
+        : this.#native.post(now, number, op.args, args);
       if (NO_ROOM.has(status)) {
         full.add(now);
         left.push(post);
@@ -71,6 +70,7 @@ export class Forwarder {
     }
     this.#waiting = left.concat(this.#waiting);
     // The timer keeps the event loop alive: the posts were accepted.
-    if (this.#waiting.length > 0 && !this.#closed) this.#timer = setTimeout(() => this.#flush(), AGAIN_MILLISECONDS);
+    if (this.#waiting.length > 0 && !this.#closed)
+      this.#timer = setTimeout(() => this.#flush(), AGAIN_MILLISECONDS);
   }
 }

@@ -29,7 +29,10 @@ class Acceptor {
   accept(name: string, fingerprint: bigint, isText: boolean, data: Uint8Array): Handle {
     const accepted = this.#kinds.get(keyOf(name, BigInt.asUintN(64, fingerprint)));
     if (accepted === undefined) {
-      throw new HaftError('HAFT_E_KIND', { kind: name, message: `the realm accepts no objects of kind ${name}` });
+      throw new HaftError('HAFT_E_KIND', {
+        kind: name,
+        message: `the realm accepts no objects of kind ${name}`,
+      });
     }
     const object = accepted.deserialize(isText ? new TextDecoder().decode(data) : data);
     return this.create(object, accepted);
@@ -102,7 +105,13 @@ export class Mover {
   }
 
   /** Moves the object of a valid handle; tells its new one, which has the old one's references. */
-  move(handle: number, object: object, of: Kind | undefined, to: number, milliseconds: number): Promise<number> {
+  move(
+    handle: number,
+    object: object,
+    of: Kind | undefined,
+    to: number,
+    milliseconds: number,
+  ): Promise<number> {
     requireMovable(of, handle);
     if (this.#moving.has(handle)) {
       throw new HaftError('HAFT_E_BUSY', { handle, message: 'the object is being moved already' });

@@ -1,6 +1,7 @@
 // A realm: the handle table that native threads share, its mailboxes, and its end.
 import { EventEmitter } from 'node:events';
 import { addon, type NativeApi, type NativeRealm } from './binding.js';
+import { type Collectable, type Collected, Collector } from './collector.js';
 import {
   EXCHANGE,
   EXCHANGE_FLAG,
@@ -11,7 +12,6 @@ import {
   NAMES,
   STATUSES,
 } from './constants.js';
-import { type Collectable, type Collected, Collector } from './collector.js';
 import { type Counters, countersOf, sumOf } from './counters.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import { EVENT, Events } from './events.js';

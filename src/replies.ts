@@ -153,7 +153,8 @@ export class Replies {
     if (givenUp === this.#givenUp) return;
     this.#givenUp = givenUp;
     for (const [number, later] of this.#later) {
-      if (Atomics.load(this.#i32, replyOffset(later.reply) >> 2) !== laterWord(later.reply)) this.#later.delete(number);
+      if (Atomics.load(this.#i32, replyOffset(later.reply) >> 2) !== laterWord(later.reply))
+        this.#later.delete(number);
     }
     this.#promisesWaiting(this.#later.size);
   }

@@ -343,9 +343,14 @@ export class Views {
 
   /** Takes the memory from the handler, which may have kept a view, and gives it back. The realm is open. */
   end(): void {
-    for (const buffer of this.buffers) this.#native.detach(buffer);
+    let given = false;
+    for (const buffer of this.buffers) {
+      if (buffer.byteLength === 0) given = true;
+      else this.#native.detach(buffer);
+    }
     this.buffers.length = 0;
-    if (this.chunk !== 0) this.#native.giveChunk(this.chunk);
+    // A buffer that ended before lives on elsewhere, by its `transfer`: its memory must not become another message's.
+    if (this.chunk !== 0 && !given) this.#native.giveChunk(this.chunk);
     this.chunk = 0;
   }
 }

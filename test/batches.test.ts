@@ -42,7 +42,14 @@ function made(of = SlowKind) {
   const log = new Log();
   const handle = host.create(log, of);
   const sender = (op: keyof typeof ops) => new Sender(handle, of, op);
-  return { log, handle, add: sender('add'), note: sender('note'), clear: sender('clear'), fail: sender('fail') };
+  return {
+    log,
+    handle,
+    add: sender('add'),
+    note: sender('note'),
+    clear: sender('clear'),
+    fail: sender('fail'),
+  };
 }
 
 describe('a batch', () => {
@@ -170,17 +177,15 @@ describe('a batch', () => {
   });
 
   it('may be as large as 65,536', () => {
-    const { log, add } = made(QuickKind);
+    const { log, add } = made(QuickKind); // its time does not come within one turn of the event loop
     for (let i = 0; i < 65_536; i++) {
       add.post(i);
       if (i % 500 === 499) host.drain();
     }
     host.drain();
-    const sizes = log.batches.map((entry) => (entry as [string, unknown[]])[1].length);
-    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(65_536);
-    expect(log.batches.flatMap((entry) => (entry as [string, [number][]])[1].flat())).toEqual(
-      Array.from({ length: sizes.reduce((sum, size) => sum + size, 0) }, (_, i) => i),
-    );
+    expect(log.batches.length).toBe(1);
+    const [, batch] = log.batches[0] as [string, [number][]];
+    expect(batch.flat()).toEqual(Array.from({ length: 65_536 }, (_, i) => i));
   });
 
   it('of a handler that drains: what comes meanwhile is another batch, behind it', () => {
@@ -200,18 +205,12 @@ describe('a batch', () => {
 
   it('finds its object deleted: each message is refused', () => {
     const { log, handle, add } = made(DrainKind);
-    const killer = host.fn({ args: ['f64'] }, () => host.delete(handle));
-    add.post(1);
-    add.post(2);
-    host.drain();
-    log.batches.length = 0;
     add.post(1);
     add.post(2);
     host.delete(handle);
     host.drain();
     expect(log.batches).toEqual([]);
-    expect(host.stats()).toMatchObject({ delivered: 2, refused: 2, gone: 2 });
-    host.delete(killer);
+    expect(host.stats()).toMatchObject({ delivered: 0, refused: 2, gone: 2 });
   });
 
   it('may close the registry', () => {

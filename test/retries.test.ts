@@ -220,7 +220,11 @@ describe('a post whose promise rejects', () => {
         });
       }
     }
-    const RacingKind = kind(Racing, { run: { args: ['f64'] } }, { retries: { times: 1, afterMilliseconds: 20 } });
+    const RacingKind = kind(
+      Racing,
+      { run: { args: ['f64'] } },
+      { retries: { times: 1, afterMilliseconds: 20 } },
+    );
     const run = new Sender(host.create(new Racing(), RacingKind), RacingKind, 'run');
     run.post(1);
     run.post(2);
@@ -257,8 +261,7 @@ describe('a call', () => {
     run.post(1);
     host.drain();
     const call = run.begin(2);
-    // It goes through the mailbox of the same shard as this one.
-    await turn();
+    await turn(); // for most runs it is held by then; else it waits in the mailbox
     host.close();
     expect((await call.end())[0]).toBe(statusOf('HAFT_E_CLOSED'));
   });

@@ -60,7 +60,8 @@ haft_status run_request(uint32_t number, ScriptRequest request, double *answer) 
 
 Blocking::Blocking(haft_realm target) : own_(realms_of_thread != 0) {
   if (!own_) return;
-  each_own_realm([&](uint32_t number, haft_realm) {
+  each_own_realm([&](uint32_t number, haft_realm id) {
+    said_[number] = is_blocked(arena()->realms[number], id);
     arena()->realms[number].blocked_on.store(target, std::memory_order_seq_cst);
   });
   deadlock_ = leads_here(target);
@@ -68,8 +69,8 @@ Blocking::Blocking(haft_realm target) : own_(realms_of_thread != 0) {
 
 Blocking::~Blocking() {
   if (!own_) return;
-  each_own_realm([](uint32_t number, haft_realm) {
-    arena()->realms[number].blocked_on.store(0, std::memory_order_seq_cst);
+  each_own_realm([&](uint32_t number, haft_realm id) {
+    arena()->realms[number].blocked_on.store(said_[number] ? id : 0, std::memory_order_seq_cst);
   });
 }
 

@@ -1,6 +1,8 @@
 // Waits on the own thread of a realm: kept from waiting for themselves, and from outliving JavaScript.
 #pragma once
 
+#include <bitset>
+
 #include "haft.h"
 #include "layout.h"
 
@@ -26,6 +28,7 @@ class Blocking {
  private:
   const bool own_;
   bool deadlock_ = false;
+  std::bitset<kRealms> said_;  // realms that had said haft_blocking, and still do afterwards
 };
 
 // On the own thread of a realm: lets JavaScript notice that it is being terminated; false: it is (P19). True on any other

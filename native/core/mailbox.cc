@@ -73,10 +73,10 @@ void notify(uint32_t realm, uint32_t bit) {
 void ring_doorbell(uint32_t realm) {
   Local &local = locals[realm];
   // Sequentially consistent on both sides: either we see that it serves, or its drain sees the message.
-  if (local.serving.load(std::memory_order_seq_cst) != kNotServing) {
-    local.serving.store(kCalled, std::memory_order_seq_cst);
+  uint32_t serving = local.serving.load(std::memory_order_seq_cst);
+  // By compare-and-swap: it may have ceased to serve meanwhile.
+  if (serving == kServing && local.serving.compare_exchange_strong(serving, kCalled, std::memory_order_seq_cst))
     wake_all(local.serving);
-  }
   if (local.ring) local.ring(local.edge);
 }
 

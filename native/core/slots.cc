@@ -3,6 +3,7 @@
 
 #include "mailbox.h"
 #include "process.h"
+#include "wait.h"
 
 namespace haft {
 namespace {
@@ -39,16 +40,21 @@ void push_reclaim(const Target &t) {
   std::atomic<uint64_t> &first = arena()->realms[t.realm].reclaim[t.shard].first;
   uint64_t head = first.load(std::memory_order_relaxed);
   do {
-    // Release: who finds a link that is not what a moved slot had also finds the slot's word changed (slot_moved).
+    // Release: who finds a link that is not the moved slot's also finds the slot's word changed (slot_moved).
     t.slot->link.store(head, std::memory_order_release);
     // Release: whoever takes the list sees the links (P5).
   } while (!first.compare_exchange_weak(head, t.index + 1, std::memory_order_release, std::memory_order_relaxed));
   if (head == 0) notify(t.realm, kShards + t.shard);  // P4: an idle realm would hold the object for ever
 }
 
-// The realm may have closed, and swept the slot, since it was located: the handle did not go stale by itself (P24).
+// A slot's next life must not answer with where its last one has gone.
+void forget_link(Slot &slot) { slot.link.store(0, std::memory_order_relaxed); }
+
+// The realm may have closed, and swept the slot, since it was located: the handle did not go stale by itself (P24). An
+// open realm may have given the slot's block back: that leaves it stale.
 haft_status refuse(haft_status status, const Target &t) {
-  return fail(status == HAFT_E_STALE && !still_open(t) ? HAFT_E_CLOSED : status, t.handle);
+  const bool open = arena()->realms[t.realm].life.load(std::memory_order_seq_cst) == open_life(t.realm_id);
+  return fail(status == HAFT_E_STALE && !open ? HAFT_E_CLOSED : status, t.handle);
 }
 
 }  // namespace
@@ -165,16 +171,17 @@ haft_status slot_moved(haft_handle handle, haft_handle *now) {
   Target t;
   haft_status status = locate(handle, &t);
   if (status != HAFT_OK) return fail(status, handle);
-  // Acquire: the link comes before the mark.
-  uint64_t word = t.slot->word.load(std::memory_order_acquire);
-  status = grade(t, word);
-  if (status == HAFT_E_MOVED) {
+  while ((status = grade(t, t.slot->word.load(std::memory_order_acquire))) == HAFT_E_MOVED) {
+    // Acquire: with the link come the references that it may be used to give back.
     const uint64_t link = t.slot->link.load(std::memory_order_acquire);
     // The slot may have been forgotten and used again meanwhile: then the link is not what we asked for.
-    word = t.slot->word.load(std::memory_order_relaxed);
-    if (grade(t, word) != HAFT_E_MOVED) return refuse(HAFT_E_STALE, t);
-    *now = link;
-    return HAFT_OK;
+    if (grade(t, t.slot->word.load(std::memory_order_relaxed)) != HAFT_E_MOVED) continue;
+    if (link >= kHandleBase) {
+      *now = link;
+      return HAFT_OK;
+    }
+    if (!still_open(t)) return fail(HAFT_E_CLOSED, handle);
+    relax();  // it is written right after the mark
   }
   if (status != HAFT_OK) return refuse(status, t);
   *now = handle;
@@ -214,11 +221,12 @@ haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now) {
       if (status != HAFT_OK) break;
       given = references;
     }
-    t.slot->link.store(now, std::memory_order_relaxed);
     const uint64_t moved = (word & ~(kReferenceMask | 7ull << kStateShift)) | (uint64_t)kMoved << kStateShift;
-    // Release: the link, and the references that whoever reads it may give back, come before the mark.
-    if (t.slot->word.compare_exchange_strong(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
-      return HAFT_OK;
+    if (!t.slot->word.compare_exchange_strong(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
+      continue;
+    // After the mark: before it the link may be the list's, by a last release. Release: see slot_moved.
+    t.slot->link.store(now, std::memory_order_release);
+    return HAFT_OK;
   }
   if (given > 1) add_references(now, 1 - given);
   return status;
@@ -232,6 +240,7 @@ haft_status slot_forget(haft_handle handle, uint64_t realm_id, bool *retired) {
   const uint64_t word = t.slot->word.load(std::memory_order_relaxed);
   if (grade(t, word) != HAFT_E_MOVED) return HAFT_E_STALE;
   const uint64_t next = next_life(arena(), t.index, word);
+  forget_link(*t.slot);
   // Nobody else changes a word that is not live.
   t.slot->word.store(next, std::memory_order_release);
   *retired = word_state(next) == kRetired;
@@ -322,6 +331,7 @@ void blocks_abandon(uint64_t realm_id) {
       const uint32_t index = (block << kBlockBits) + i;
       std::atomic<uint64_t> &slot = a->slots[index].word;
       uint64_t word = slot.load(std::memory_order_relaxed);
+      if (word_state(word) == kMoved) forget_link(a->slots[index]);
       // A retain or release that looked before the realm closed may still change the word: hence the loop.
       while (word_state(word) != kFree && word_state(word) != kRetired) {
         if (slot.compare_exchange_weak(word, next_life(a, index, word), std::memory_order_relaxed)) break;

@@ -74,7 +74,7 @@ int32_t call_bytes(haft_handle h, haft_op op, uint32_t length, int32_t filler, d
 
 /* ---- Calls of other threads ---- */
 
-enum { CALLS = 64, RUNNING = 1 };
+enum { CALLS = 1024, RUNNING = 1 };
 typedef struct {
   haft_handle handle;
   haft_op op;

@@ -1,6 +1,6 @@
 // Messages from C, one at a time, for tests that want to know which message was sent when: hosts/messages.c, through
 // koffi. A post of this thread is in its mailbox when the function returns.
-import { type ErrorCode, type Handle, HaftError, type Kind, Registry } from 'haft';
+import { type ErrorCode, HaftError, type Handle, type Kind, Registry } from 'haft';
 import koffi from 'koffi';
 import { built } from './child.js';
 
@@ -19,9 +19,7 @@ const callNumber = library.func(
 const callBytes = library.func(
   'int32_t call_bytes(uint64_t h, uint32_t op, uint32_t length, int32_t filler, _Out_ double *result)',
 );
-const beginCall = library.func(
-  'int32_t begin_call(uint64_t h, uint32_t op, double n, int32_t milliseconds)',
-);
+const beginCall = library.func('int32_t begin_call(uint64_t h, uint32_t op, double n, int32_t milliseconds)');
 const beginCallBytes = library.func(
   'int32_t begin_call_bytes(uint64_t h, uint32_t op, uint32_t length, int32_t filler)',
 );
@@ -46,7 +44,16 @@ export class Host extends Registry {
     super();
     if (useApi(this.apiAddress) !== OK) throw new Error('the host does not take the api');
     this.useKoffi(koffi);
-    this.on('error', (error) => this.errors.push(error));
+    this.on('error', this.#keep);
+  }
+
+  readonly #keep = (error: unknown) => {
+    this.errors.push(error);
+  };
+
+  /** From now on nobody listens to errors. */
+  ignoreErrors(): void {
+    this.off('error', this.#keep);
   }
 
   /** What the errors say, codes for those of haft. */
@@ -104,7 +111,9 @@ export class Sender<T> {
 }
 
 export class PendingCall {
-  constructor(readonly number: number) {}
+  constructor(readonly number: number) {
+    if (number < 0) throw new Error('the host has no room for another call');
+  }
 
   get running(): boolean {
     return callStatus(this.number) === RUNNING;
