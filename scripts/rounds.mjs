@@ -10,10 +10,9 @@
 // A round is a process of its own (test/ends/round.mjs). It has crashed if a signal or an unexpected exit code ended it,
 // or if one of its threads ended otherwise than with HAFT_E_CLOSED; it hung if it had to be killed. For each name
 // the closing line is JSON: {"what","rounds","crashed","hung"}. The exit code is 0 if none crashed and none hung.
-import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import { SingleBar } from 'cli-progress';
+import { jsonLines, numberOf, readArguments, wordOf } from './command-line.mjs';
 import { execute, Plain, pool, root, run, which } from './tools.mjs';
 
 const EXIT_CODES = { terminate: 0, exit: 7, close: 0 };
@@ -29,32 +28,13 @@ function readCommandLine() {
     json: { type: 'string' },
     node: { type: 'string' },
   };
-  let parsed;
-  try {
-    parsed = parseArgs({ options, allowPositionals: true });
-  } catch (error) {
-    throw new Plain(`${error.message.split(/\.\s/)[0]}.`);
-  }
-  const { values, positionals } = parsed;
-  const unknown = positionals.find((name) => !names.includes(name));
-  if (unknown) throw new Plain(`A realm does not end by '${unknown}'; there are ${names.join(', ')}.`);
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1e6) {
-    throw new Plain(`--rounds takes a number from 1 to 1000000, not '${values.rounds}'.`);
-  }
+  const { values, positionals } = readArguments(options, { allowPositionals: true });
+  for (const name of positionals) wordOf(name, names, 'way to end');
+  const rounds = numberOf(values, 'rounds', { least: 1, most: 1_000_000 });
   const node = values.node === undefined ? process.execPath : which(values.node);
   if (!node) throw new Plain(`There is no program '${values.node}' to run the rounds.`);
   const chosen = names.filter((name) => positionals.length === 0 || positionals.includes(name));
-  return { chosen, rounds, node, json: values.json && openJson(values.json) };
-}
-
-// Opened before the first round: minutes of them must not meet a folder that does not exist.
-function openJson(file) {
-  try {
-    return fs.openSync(file, 'w');
-  } catch (error) {
-    throw new Plain(`Cannot write '${file}': ${error.code}.`);
-  }
+  return { chosen, rounds, node, writeJson: jsonLines(values.json) };
 }
 
 /** What was wrong with a round that has ended, or undefined. */
@@ -95,13 +75,12 @@ async function runRounds(what, rounds, node) {
 }
 
 await run(async () => {
-  const { chosen, rounds, node, json } = readCommandLine();
+  const { chosen, rounds, node, writeJson } = readCommandLine();
   let failed = false;
   for (const what of chosen) {
     const counts = await runRounds(what, rounds, node);
-    const line = `${JSON.stringify(counts)}\n`;
-    process.stdout.write(line);
-    if (json !== undefined) fs.writeSync(json, line);
+    console.log(JSON.stringify(counts));
+    writeJson(counts);
     failed ||= counts.crashed + counts.hung > 0;
   }
   return failed ? 1 : 0;

@@ -13,49 +13,31 @@
 // {"sent","delivered","refused","dropped","expired","seconds","rssStart","rssEnd"}. The exit code is 0 if both countings
 // are the same, each message ended in exactly one way, and the memory did not grow by more than a tenth after the
 // warm-up (which a run of less than 20 s does not tell).
-import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import v8 from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Worker } from 'node:worker_threads';
 import { SingleBar } from 'cli-progress';
 import Table from 'cli-table3';
-import { Plain, root, run } from './tools.mjs';
+import { pause, until } from '../test/ends/wait.mjs';
+import { jsonLines, numberOf, readArguments } from './command-line.mjs';
+import { root, run } from './tools.mjs';
 
 const WAYS = ['delivered', 'refused', 'dropped', 'expired'];
 const TELLS_MEMORY = 20; // seconds
 const MOST_GROWTH = 1.1;
+const SEEDS = 2 ** 32;
 
 function readCommandLine() {
   const options = {
     seconds: { type: 'string', default: '60' },
-    seed: { type: 'string' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * SEEDS)) },
     json: { type: 'string' },
   };
-  let parsed;
-  try {
-    parsed = parseArgs({ options });
-  } catch (error) {
-    throw new Plain(`${error.message.split(/\.\s/)[0]}.`);
-  }
-  const seconds = Number(parsed.values.seconds);
-  if (!(seconds >= 1 && seconds <= 1e6)) {
-    throw new Plain(`--seconds takes a number from 1 to 1000000, not '${parsed.values.seconds}'.`);
-  }
-  const seed = Number(parsed.values.seed ?? Math.floor(Math.random() * 2 ** 32));
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    throw new Plain(`--seed takes a whole number below 4294967296, not '${parsed.values.seed}'.`);
-  }
-  return { seconds, seed, json: parsed.values.json && openJson(parsed.values.json) };
-}
-
-function openJson(file) {
-  try {
-    return fs.openSync(file, 'w');
-  } catch (error) {
-    throw new Plain(`Cannot write '${file}': ${error.code}.`);
-  }
+  const { values } = readArguments(options);
+  const seconds = numberOf(values, 'seconds', { least: 1, most: 1_000_000, whole: false });
+  const seed = numberOf(values, 'seed', { least: 0, most: SEEDS - 1 });
+  return { seconds, seed, writeJson: jsonLines(values.json) };
 }
 
 /** A realm in a worker, with the same functions as one of the main thread. */
@@ -105,7 +87,7 @@ function differences({ registry, own }) {
 }
 
 async function soak(seconds, seed) {
-  const { native, pause, SoakRealm, until } = await import('../test/soak/realm.mjs');
+  const { native, SoakRealm } = await import('../test/soak/realm.mjs');
   const main = new SoakRealm(0);
   const workers = [new WorkerRealm(1), new WorkerRealm(2)];
   await Promise.all(workers.map(({ opened }) => opened));
@@ -133,7 +115,7 @@ async function soak(seconds, seed) {
   bar.stop();
 
   native.stop();
-  await until(() => native.left() === 0, 'a producer does not stop');
+  await until(() => native.left() === 0, 'the producers stop');
   const all = [main, ...workers];
   await Promise.all(all.map((realm) => realm.drained()));
   const asked = await Promise.all(all.map((realm) => realm.ask()));
@@ -167,7 +149,7 @@ function complain({ countings, asked, seconds, rssStart, rssEnd, unexpected }) {
 }
 
 await run(async () => {
-  const { seconds, seed, json } = readCommandLine();
+  const { seconds, seed, writeJson } = readCommandLine();
   v8.setFlagsFromString('--expose-gc'); // for the workers as well
   globalThis.gc = runInNewContext('gc');
   console.log(`Seed: ${seed}`);
@@ -179,10 +161,10 @@ await run(async () => {
     ]),
   );
   const { seconds: worked, rssStart, rssEnd } = result;
-  const line = `${JSON.stringify({ ...totals, seconds: worked, rssStart, rssEnd })}\n`;
+  const closing = { ...totals, seconds: worked, rssStart, rssEnd };
   const complaints = complain(result);
   for (const complaint of complaints) console.error(complaint);
-  process.stdout.write(line);
-  if (json !== undefined) fs.writeSync(json, line);
+  console.log(JSON.stringify(closing));
+  writeJson(closing);
   return complaints.length === 0 ? 0 : 1;
 });

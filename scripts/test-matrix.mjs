@@ -12,8 +12,8 @@
 // that Node, and HAFT_ADDON selects it. The logs are in build-matrix/node-VERSION.
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { jsonLines, numberOf, readArguments, wordOf } from './command-line.mjs';
 import { execute, files, Plain, root, run, which } from './tools.mjs';
 
 const VERSIONS = ['22', '24', '26'];
@@ -26,29 +26,10 @@ function readCommandLine() {
     rounds: { type: 'string', default: '200' },
     json: { type: 'string' },
   };
-  let values;
-  try {
-    ({ values } = parseArgs({ options }));
-  } catch (error) {
-    throw new Plain(`${error.message.split(/\.\s/)[0]}.`);
-  }
-  if (values.only !== undefined && !VERSIONS.includes(values.only)) {
-    throw new Plain(`--only takes one of ${VERSIONS.join(', ')}, not '${values.only}'.`);
-  }
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1e6) {
-    throw new Plain(`--rounds takes a number from 1 to 1000000, not '${values.rounds}'.`);
-  }
-  const versions = VERSIONS.filter((version) => values.only === undefined || values.only === version);
-  return { versions, rounds, json: values.json && openJson(values.json) };
-}
-
-function openJson(file) {
-  try {
-    return fs.openSync(file, 'w');
-  } catch (error) {
-    throw new Plain(`Cannot write '${file}': ${error.code}.`);
-  }
+  const { values } = readArguments(options);
+  const only = wordOf(values.only, VERSIONS, 'version of Node');
+  const rounds = numberOf(values, 'rounds', { least: 1, most: 1_000_000 });
+  return { versions: only ? [only] : VERSIONS, rounds, writeJson: jsonLines(values.json) };
 }
 
 const last = (text, lines) => text.trimEnd().split('\n').slice(-lines).join('\n');
@@ -178,7 +159,7 @@ const showRounds = ({ rounds, crashed, hung }) =>
   crashed + hung === 0 ? `${rounds} passed` : `${crashed} crashed, ${hung} hung`;
 
 await run(async () => {
-  const { versions, rounds, json } = readCommandLine();
+  const { versions, rounds, writeJson } = readCommandLine();
   const results = [];
   for (const number of versions) {
     const version = new Version(number);
@@ -190,7 +171,7 @@ await run(async () => {
     say(`Node ${node}: rounds`);
     const result = { node, addon: version.addon, tests, rounds: await version.rounds(rounds) };
     results.push(result);
-    if (json !== undefined) fs.writeSync(json, `${JSON.stringify(result)}\n`);
+    writeJson(result);
   }
 
   const ways = results[0].rounds.map(({ what }) => what);

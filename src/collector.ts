@@ -81,7 +81,10 @@ export class Collector {
       };
       const abort = () => {
         leave();
-        if (this.#current.size === 0) this.#run = undefined; // nobody wants its result
+        if (this.#current.size === 0) {
+          this.#run?.return(undefined as never); // nobody wants its result
+          this.#run = undefined;
+        }
         this.#table.changed();
         reject(signal?.reason);
       };
@@ -172,6 +175,25 @@ export class Collector {
     if (blocks.length === 0) return 0;
     const { mirror } = this.#table;
     const taken = new Map<number, number[]>(blocks.map((n) => [n, []]));
+    let given = 0;
+    try {
+      yield* this.#takeSlots(taken);
+      for (const [n, indexes] of taken) {
+        // A slot that is free but not among those we took is one that was used and given back meanwhile.
+        if (indexes.length !== mirror.freeSlotsOf(n) || !this.#table.giveBlock(n)) continue;
+        taken.delete(n);
+        given++;
+      }
+    } finally {
+      // Also where the run is stopped: no slot is lost.
+      for (const indexes of taken.values()) for (const index of indexes) mirror.giveBack(index);
+    }
+    mirror.shrinkStack();
+    return given;
+  }
+
+  *#takeSlots(taken: ReadonlyMap<number, number[]>): Generator<void, void> {
+    const { mirror } = this.#table;
     let end = performance.now() + BUDGET_MILLISECONDS;
     for (let i = 0, looks = 0; i < mirror.freeCount; looks++) {
       if (looks % CLOCK_EVERY_SLOTS === 0 && performance.now() >= end) {
@@ -187,14 +209,5 @@ export class Collector {
         mirror.free[i] = mirror.free[--mirror.freeCount]!;
       }
     }
-    let given = 0;
-    for (const [n, indexes] of taken) {
-      // A slot that is free but not among those we took is one that was used and given back meanwhile.
-      const whole = indexes.length === mirror.freeSlotsOf(n) && this.#table.giveBlock(n);
-      if (whole) given++;
-      else for (const index of indexes) mirror.giveBack(index);
-    }
-    mirror.shrinkStack();
-    return given;
   }
 }

@@ -20,6 +20,7 @@ const read = (name: string) => readFileSync(join(root, name), 'utf8');
 const pages = [
   'README.md',
   'examples/counter/README.md',
+  'examples/workers/README.md',
   ...readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md'))
     .sort()

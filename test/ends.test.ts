@@ -42,9 +42,9 @@ describe('rounds', () => {
   });
 
   it.each([
-    ['an unknown name', ['vanish'], /'vanish'; there are terminate, exit, close/],
+    ['an unknown name', ['vanish'], /no way to end 'vanish'; there are terminate, exit, close/],
     ['an unknown option', ['--walk'], /Unknown option '--walk'/],
-    ['no number', ['--rounds', 'many'], /--rounds takes a number.*'many'/],
+    ['no number', ['--rounds', 'many'], /--rounds takes a whole number.*'many'/],
     ['no such program', ['--node', 'no-such-node'], /'no-such-node'/],
     ['a file that cannot be', ['--json', '/no/such/folder/file'], /'\/no\/such\/folder\/file'/],
   ])('%s: says so in one sentence', async (_, args, says) => {

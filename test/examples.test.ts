@@ -108,6 +108,24 @@ describe('examples/counter', () => {
   });
 });
 
+describe('examples/workers', () => {
+  it('does what its page says, and loses no deposit', () => {
+    const [console] = blocks('examples/workers/README.md', 'console');
+    const [{ command, output }] = transcript(console!) as [{ command: string; output: string }];
+    const printed = shell(command, root);
+    // When the account moves is not known: only the counters of the two workers together are.
+    const counters = /^(first|second) .*$/gm;
+    expect(printed.replaceAll(counters, '$1')).toBe(output.replaceAll(counters, '$1'));
+    const rows = [...printed.matchAll(counters)].map(([row]) => row.trim().split(/ +/).slice(1).map(Number));
+    for (const [sent, delivered, refused, dropped, expired, highestFill] of rows) {
+      expect(sent).toBe(delivered! + refused! + dropped! + expired!);
+      expect([dropped, expired]).toEqual([0, 0]);
+      expect(highestFill).toBeLessThanOrEqual(1024);
+    }
+    expect(rows[0]![1]! + rows[1]![1]!).toBeGreaterThan(80_000);
+  });
+});
+
 /** The first program in a header's comment: files, the compiler's command, and the transcript. */
 function firstProgram(header: string) {
   const comment = read(`native/include/${header}`).split('*/')[0]!;

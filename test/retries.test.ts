@@ -82,7 +82,7 @@ describe('a post whose handler throws', () => {
     expect(host.stats()).toMatchObject({ sent: 1, delivered: 1, refused: 0 });
   });
 
-  it('stands before later messages of its handle, posts and calls', async () => {
+  it('P32: stands before later messages of its handle, posts and calls', async () => {
     const { job, run } = made();
     job.failures.set(1, 2);
     job.failures.set(3, 1);

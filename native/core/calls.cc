@@ -21,9 +21,10 @@ constexpr haft_value kVoid = {HAFT_VOID, 0, {0}};
 // One who waits for a reply of a realm, spinning or asleep.
 struct Waiter {
   explicit Waiter(uint32_t realm) : count(waiting_callers[realm].count) {
-    alone = count.fetch_add(1, std::memory_order_relaxed) == 0;
+    // P21: a realm that closes waits until each has left.
+    alone = count.fetch_add(1, std::memory_order_seq_cst) == 0;
   }
-  ~Waiter() { count.fetch_sub(1, std::memory_order_relaxed); }
+  ~Waiter() { count.fetch_sub(1, std::memory_order_seq_cst); }
   std::atomic<uint32_t> &count;
   bool alone;
 };
@@ -44,7 +45,7 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
   const Blocking blocking(t.realm_id);
   bool alive = true;
   for (;;) {
-    uint32_t word = reply.state.load(std::memory_order_acquire);
+    const uint32_t word = reply.state.load(std::memory_order_seq_cst);
     if (!reply_waits(word, sequence)) break;
     const bool closed = !alive || r.life.load(std::memory_order_seq_cst) != open;
     const bool deadlock = blocking.deadlock() || is_blocked(r, t.realm_id);  // P18, P20
@@ -56,10 +57,13 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
       count_failure(t, status);
       return fail(status, t.handle);
     }
-    reply.sleeper.store(1, std::memory_order_seq_cst);
-    // Sequentially consistent on both sides: either we see the answer, or JavaScript sees that we sleep.
-    word = reply.state.load(std::memory_order_seq_cst);
-    if (reply_waits(word, sequence)) sleep_on(reply.state, word, blocking.slice(deadline.slice()));
+    if (reply.sleeper.load(std::memory_order_relaxed) != kAsleep) {
+      // Sequentially consistent on both sides: either we see the answer or the end, or whoever brings it sees that we
+      // sleep. So one more look at all of it.
+      reply.sleeper.store(kAsleep, std::memory_order_seq_cst);
+      continue;
+    }
+    sleep_on(reply.state, word, blocking.slice(deadline.slice()));
     alive = blocking.alive();  // P19
   }
   InFlight counted(t.realm, t.shard);

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { Registry } from 'haft';
 import koffi from 'koffi';
 import * as threads from './threads.mjs';
-import { CLOSED, Counter, CounterKind, FULL, pause, RUNNING, TIMEOUT, until } from './threads.mjs';
+import { CLOSED, Counter, CounterKind, FULL, RUNNING, TIMEOUT } from './threads.mjs';
+import { pause, until } from './wait.mjs';
 
 const DEADLOCK = -15;
 const PRODUCERS = 40;
@@ -27,7 +28,10 @@ function blockProducers(handle) {
 }
 const producers = () => Array.from({ length: PRODUCERS }, (_, i) => threads.statusOf(i));
 const producersEnd = () =>
-  until(() => producers().every((status) => status === CLOSED), `all are HAFT_E_CLOSED: ${producers()}`);
+  until(
+    () => producers().every((status) => status === CLOSED),
+    () => `all are HAFT_E_CLOSED: ${producers()}`,
+  );
 
 const cases = {
   async 'a thread older than the realm'() {

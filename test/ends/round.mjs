@@ -8,20 +8,10 @@
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import koffi from 'koffi';
 import { openRealm } from './realm.mjs';
+import { pause, until } from './wait.mjs';
 
 const EXIT_CODE = 7;
-const BOUND_MILLISECONDS = 10_000;
 const AT_WORK = 300; // steps of the threads together
-
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-async function until(condition, what) {
-  const end = Date.now() + BOUND_MILLISECONDS;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`not within ${BOUND_MILLISECONDS} ms: ${what}`);
-    await pause(1);
-  }
-}
 
 const library = koffi.load('build/Release/ends.so');
 const left = library.func('int32_t ends_left()');

@@ -30,19 +30,6 @@ export const joinOneWhoWants = library.func(
 export const leaveChildAtExit = library.func('void leave_child_at_exit()');
 export const forkAndExit = library.func('int32_t fork_and_exit(uint64_t handle, uint64_t of)');
 
-const BOUND_MILLISECONDS = 30_000;
-
-export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-/** Waits for a condition that must come true; the bound is for a machine of any speed. */
-export async function until(condition, what) {
-  const end = Date.now() + BOUND_MILLISECONDS;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`not within ${BOUND_MILLISECONDS} ms: ${what}`);
-    await pause(1);
-  }
-}
-
 /** An object that counts, and does `act` in each handler. */
 export class Counter {
   total = 0;

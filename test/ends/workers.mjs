@@ -12,14 +12,13 @@ import {
   checkHandle,
   doneBy,
   OK,
-  pause,
   postForEver,
   RUNNING,
   startThread,
   statusOf,
-  until,
   useApi,
 } from './threads.mjs';
+import { pause, until } from './wait.mjs';
 
 const DEADLOCK = -15;
 

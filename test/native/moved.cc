@@ -250,6 +250,7 @@ void asked_late(int rounds) {
     Random random(9900 + me);
     while (!done.load()) {
       const int newest = last.load();
+      jitter(random, newest < 0 ? 1 : 8);
       if (newest < 0) continue;
       const int which = newest - (int)random.below((uint32_t)(newest < 4 ? newest + 1 : 4));
       const haft_handle old = pairs[(size_t)which].old.load();
@@ -295,5 +296,5 @@ int main() {
   what_it_answers();
   held_meanwhile(amount(4000));
   against_the_last_release(amount(2500));
-  asked_late(amount(60'000));
+  asked_late(amount(20'000));
 }

@@ -1,6 +1,7 @@
 // One realm of the soak: objects of all sorts, and a count of what reaches their handlers, apart from the registry's.
 import { HaftError, kind, Registry } from 'haft';
 import koffi from 'koffi';
+import { pause, until } from '../ends/wait.mjs';
 
 const library = koffi.load('build/Release/soak.so');
 export const native = {
@@ -22,18 +23,6 @@ const SLOW_MILLISECONDS = 0.3;
 const STALL_MILLISECONDS = 30;
 const LAST_POSTS = 500;
 const [POSTED, ANSWERED, EXPIRED, REFUSED] = Array(4).keys();
-const BOUND_MILLISECONDS = 30_000;
-
-export const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-
-/** Waits for what must come; the bound is for a machine of any speed. */
-export async function until(condition, what) {
-  const end = Date.now() + BOUND_MILLISECONDS;
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`the soak does not end: ${what}`);
-    await pause(2);
-  }
-}
 
 function spin(milliseconds) {
   const end = performance.now() + milliseconds;
