@@ -8,7 +8,7 @@ import type { Mirror } from './mirror.js';
 export interface Collected {
   /** Counts the runs of this registry, from 1. */
   readonly generation: number;
-  /** Objects that the run dropped because native code had released their last references. */
+  /** Objects dropped, since it was asked for, because native code had released their last references. */
   readonly reclaimed: number;
   /** Blocks of 1,024 slots that it gave back, for other registries of the process to use. */
   readonly blocksGivenBack: number;
@@ -56,6 +56,7 @@ export class Collector {
   #next = new Set<Request>();
   #run: Generator<void, Collected> | undefined;
   #generation = 0;
+  #reclaimedBefore = 0;
   #latest: Collected | undefined;
 
   constructor(table: Collectable) {
@@ -99,6 +100,7 @@ export class Collector {
         },
       };
       signal?.addEventListener('abort', abort, { once: true });
+      if (this.#next.size === 0) this.#reclaimedBefore = this.#table.reclaimed();
       this.#next.add(request);
       this.#table.changed();
       this.#table.comeBack();
@@ -137,7 +139,7 @@ export class Collector {
   // Yields when the turn's budget is spent.
   *#work(generation: number): Generator<void, Collected> {
     const { mirror } = this.#table;
-    const before = this.#table.reclaimed();
+    const before = this.#reclaimedBefore;
     this.#table.reclaim();
     let end = performance.now() + BUDGET_MILLISECONDS;
     const counts = new Map<number, number>();

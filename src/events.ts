@@ -67,7 +67,7 @@ export class Events {
   }
 
   wait(events: number, signal?: AbortSignal): Promise<number> {
-    if (!Number.isInteger(events) || events === 0 || (events & ~ALL) !== 0) {
+    if (!Number.isInteger(events) || events <= 0 || events > ALL || (events & ~ALL) !== 0) {
       const message = `${String(events)} is no mask of events: combine those of EVENT with |`;
       return Promise.reject(new HaftError('HAFT_E_ARGUMENT', { message }));
     }

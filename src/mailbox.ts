@@ -222,9 +222,10 @@ export class Mailboxes {
     }
     if (this.#closed) return;
     this.#replies.flushWakes();
-    if (this.#i32[EVENT_WAITERS_WORD] === 0 && this.#i32[SCRIPT_WAITS_WORD] === 0) return;
-    const events = (empty ? EVENT.drained : 0) | (this.#reclaimed ? EVENT.reclaimed : 0);
+    const reclaimed = this.#reclaimed; // forgotten where nobody waits: an event of before is none
     this.#reclaimed = false;
+    if (this.#i32[EVENT_WAITERS_WORD] === 0 && this.#i32[SCRIPT_WAITS_WORD] === 0) return;
+    const events = (empty ? EVENT.drained : 0) | (reclaimed ? EVENT.reclaimed : 0);
     this.#receiver.happened(events);
   }
 
@@ -338,13 +339,13 @@ export class Mailboxes {
   }
 
   /** Ends a post that `takeHeld` gave: it is refused, or was sent on to where it is counted anew. */
+  declinePost(message: HeldMessage, sentOn = false): void {
+    this.#detour.declinePost(message, sentOn);
+  }
+
   /** A post that was taken out and sent on could not be delivered there. */
   countDeclined(handle: number): void {
     if (!this.#closed) this.#wire.count(handle, RING_DECLINED);
-  }
-
-  declinePost(message: HeldMessage, sentOn = false): void {
-    this.#detour.declinePost(message, sentOn);
   }
 
   /** Takes the slots that native code released. They are freed when no message can need them: at once if none waits. */

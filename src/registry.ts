@@ -19,7 +19,7 @@ import { Forwarder } from './forward.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
-import type { Kind, Op, Signatures } from './kind.js';
+import type { Kind, Op } from './kind.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
@@ -213,9 +213,9 @@ export class Registry extends Handles {
    * Lets objects of these kinds be moved here, each with `serialize` and `deserialize`.
    * @throws HaftError `HAFT_E_KIND` for a kind without.
    */
-  accept(...kinds: Kind<never, Signatures>[]): this {
+  accept(...kinds: readonly Kind[]): this {
     this.requireOpen();
-    this.#mover.accept(kinds as unknown as Kind[]);
+    this.#mover.accept(kinds);
     return this;
   }
 

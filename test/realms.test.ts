@@ -1,7 +1,7 @@
 // Realms in workers: threads that send to several, realms that call each other, workers that are terminated while they
 // wait. The programs are logic/realms.mjs and, for objects that move, logic/moves.mjs.
 import { describe, it } from 'vitest';
-import { child, expectExit, logicFile } from './support/child.js';
+import { built, child, expectExit, logicFile } from './support/child.js';
 
 const program = async (way: string, name: string) => {
   expectExit(await child([logicFile('realms.mjs'), way, name]));
@@ -22,4 +22,35 @@ describe.each(['koffi', 'addon'])('realms in workers, C called through %s', (way
     'P19: a worker is terminated while its own thread is in %s',
     (place) => program(way, `terminate in ${place}`),
   );
+});
+
+const move = async (name: string, env: Record<string, string> = {}) => {
+  expectExit(await child(['--expose-gc', logicFile('moves.mjs'), name], { env }));
+};
+
+describe('an object that moves to another realm', () => {
+  it.each([
+    ['lives there, and comes back; the old handle is HAFT_E_MOVED and says where', 'there and back'],
+    ['takes its references along', 'references'],
+    ['receives what came meanwhile, after what came before, in order', 'messages meanwhile'],
+    ['is called at its new place by those who are told HAFT_E_MOVED', 'calls meanwhile'],
+    ['is followed by threads that post: nothing is lost and nothing comes twice', 'threads that follow'],
+    ['moves once at a time', 'one at a time'],
+    ['meets others on the way', 'to and fro'],
+    ['loses its names and its place in intern', 'names and intern'],
+  ])('%s', (_, name) => move(name));
+
+  it('is forgotten for new ones where there are few slots', () =>
+    move('many, where there are few slots', { HAFT_ADDON: built('haft_small.node') }));
+});
+
+describe('an object that cannot move stays, and nothing of it is left elsewhere', () => {
+  it.each([
+    ['for a bad kind, realm, time, handle, serialize or deserialize', 'what fails'],
+    ['P15: when there is no answer in time', 'no answer in time'],
+    ['when the other realm closes', 'the other realm closes'],
+    ['when the other worker is terminated', 'the other worker is terminated'],
+    ['when its own realm closes', 'our realm closes'],
+    ['when it ends on the way', 'it ends on the way'],
+  ])('%s', (_, name) => move(name));
 });

@@ -9,7 +9,11 @@ import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { Registry, runHost } from 'haft';
 
-const include = join(dirname(createRequire(import.meta.url).resolve('haft/package.json')), 'native', 'include');
+const include = join(
+  dirname(createRequire(import.meta.url).resolve('haft/package.json')),
+  'native',
+  'include',
+);
 const source = fileURLToPath(new URL('pool.c', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'haft-workers-'));
 const pool = join(folder, 'pool.so');

@@ -218,8 +218,8 @@ class ref {
   ** drops nothing; `reset` does. */
   [[nodiscard]] haft_handle release() noexcept { return std::exchange(handle_, HAFT_NULL); }
 
-  /* Drops the reference now. What haft_release says, which the destructor cannot: HAFT_E_STALE means that somebody
-  ** deleted the handle, or released once too often. */
+  /* Drops the reference now, wherever the object lives. What haft_release says, which the destructor cannot:
+  ** HAFT_E_STALE means that somebody deleted the handle, or released once too often. */
   haft_status reset() noexcept {
     return handle_ == HAFT_NULL ? (haft_status)HAFT_OK : detail::give_back(release());
   }
@@ -669,10 +669,11 @@ inline haft_status call_async(haft_handle handle, haft_op op, const haft_value *
 }  // namespace detail
 
 /* haft_call_async for ops whose types only the run knows. HAFT_OK: the callable will run exactly once, with what
-** `call` would have returned; any other status: it never will. It runs on whichever thread ends the call (see haft_done
-** in haft.h), maybe before this returns: it must be quick and must not wait. It may be a lambda that owns what cannot be
-** copied, and an exception that leaves it ends the program.
-**     haft_status sent = haft::call_async(counter, add, {haft::arg(2.0)}, 1000, [](haft::result<haft::value> total) {}); */
+** `call` would have returned; any other status: it never will. It runs on whichever thread ends the call (see
+** haft_done in haft.h), maybe before this returns: it must be quick and must not wait. It may be a lambda that owns
+** what cannot be copied. An exception that leaves it ends the program.
+**     haft_status sent = haft::call_async(counter, add, {haft::arg(2.0)}, 1000,
+**                                         [](haft::result<haft::value> total) { ... }); */
 template <class Done>
 [[nodiscard]] haft_status call_async(borrow target, haft_op op, std::initializer_list<haft_value> args,
                                      int64_t timeout_ms, Done &&done) {
@@ -922,8 +923,8 @@ class fn<R(Args...)> {
     return detail::typed_call<R, Args...>(target_.get(), op_, timeout_ms, args...);
   }
 
-  /* Calls and goes on: the callable is run with the result, exactly once, or the queue has a completion with `user`; see
-  ** haft::call_async. Statuses as haft_call_async, and HAFT_E_KIND: nothing was sent then.
+  /* Calls and goes on: the callable is run with the result, exactly once, or the queue has a completion with `user`;
+  ** see haft::call_async. Statuses as haft_call_async, and HAFT_E_KIND: nothing was sent then.
   **     haft_status sent = half.call_async(3, 1000, [](haft::result<double> x) { ... }); */
   template <class Done>
   [[nodiscard]] haft_status call_async(detail::arg_of<Args>... args, int64_t timeout_ms, Done &&done) const {

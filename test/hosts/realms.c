@@ -195,3 +195,19 @@ HAFT_EXPORT double threads_follow(uint64_t h, uint32_t note, uint32_t add, int32
 }
 HAFT_EXPORT void stop_following(void);
 HAFT_EXPORT void stop_following(void) { chase.stop = 1; }
+
+/* A post with a value of each of several types. */
+HAFT_EXPORT int32_t post_all(uint64_t h, uint32_t op, const char *string, int64_t big);
+HAFT_EXPORT int32_t post_all(uint64_t h, uint32_t op, const char *string, int64_t big) {
+  char with_nul[64];
+  const size_t length = strlen(string) + 2;
+  memcpy(with_nul, string, length - 1);
+  with_nul[length - 1] = '!';
+  const haft_value args[] = {haft_value_str(with_nul, length), haft_value_bytes("\1\2\0", 3), haft_value_i64(big),
+                             haft_value_bool(true), haft_value_handle(HAFT_NULL)};
+  return haft_post(h, op, args, COUNT(args), HAFT_FAIL);
+}
+
+/* A call from a thread of koffi's. */
+HAFT_EXPORT double call_elsewhere(uint64_t h, uint32_t op, double n);
+HAFT_EXPORT double call_elsewhere(uint64_t h, uint32_t op, double n) { return act(CALL, h, op, n); }

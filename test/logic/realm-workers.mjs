@@ -28,13 +28,14 @@ const library = koffi.load(LIBRARY);
 const useApi = library.func('int32_t use_api(void *api)');
 const ops = koffi.load('build/Release/op_of.so');
 const useApiForOps = ops.func('int32_t use_api(void *api)');
-const opOf = ops.func('uint32_t op_of(uint64_t h, const char *name)');
+export const opOf = ops.func('uint32_t op_of(uint64_t h, const char *name)');
 const send = library.func(
   'int32_t threads_send(uint64_t a, uint32_t add_a, uint32_t note_a, uint64_t b, uint32_t add_b, uint32_t note_b, int32_t threads, int32_t count)',
 );
 const follow = library.func(
   'double threads_follow(uint64_t h, uint32_t note, uint32_t add, int32_t threads)',
 );
+const calling = library.func('double call_elsewhere(uint64_t h, uint32_t op, double n)');
 export const stopFollowing = library.func('void stop_following()');
 export const nameRealm = library.func('void name_realm(double id)');
 export const hanging = library.func('int32_t hanging()');
@@ -50,6 +51,7 @@ const elsewhere = (func, ...args) =>
   );
 export const threadsSend = (a, b, threads, count) =>
   elsewhere(send, a.handle, a.add, a.note, b.handle, b.add, b.note, threads, count);
+export const callElsewhere = (handle, op, n) => elsewhere(calling, handle, op, n);
 export const threadsFollow = (handle, note, add, threads) => elsewhere(follow, handle, note, add, threads);
 
 /** `act` of hosts/realms.c, through koffi or as an addon. */
@@ -145,6 +147,8 @@ export async function startWorker(file, data) {
     worker,
     told,
     send: (what, sent) => worker.postMessage({ what, data: sent }),
+    /** The answer to what was sent last, without `ask`. */
+    answered: async () => (await once(worker, 'message'))[0].value,
     /** One question at a time. */
     ask: (what, sent) => {
       const asked = queue.then(async () => {

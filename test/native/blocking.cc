@@ -61,7 +61,7 @@ void at_random(int n, int rounds) {
   say("P18 realms that wait for each other at random");
   std::vector<std::atomic<haft_handle>> handles(n);
   std::vector<std::atomic<haft_realm>> ids(n);
-  std::atomic<int> told{0}, ok{0}, finished{0};
+  std::atomic<int> told{0}, ok{0}, finished{0}, idle{0};
   std::atomic<uint64_t> look_ups{0};
   Barrier all(n);
   Threads threads;
@@ -75,7 +75,7 @@ void at_random(int n, int rounds) {
     };
     c.handler = [&](const Message &m) {
       const int64_t depth = m.token ? (int64_t)m.bits[0] : 0;
-      if (depth > 0) outcome(call_i64(handles[other()], depth - 1));
+      if (depth > 0 && finished.load() < n) outcome(call_i64(handles[other()], depth - 1));
       return Answer::i64(depth);
     };
     handles[me] = c.create(kind());
@@ -103,12 +103,15 @@ void at_random(int n, int rounds) {
       }
       c.drain();
     }
+    // Handlers whose callers gave up may still be calling: all drain until nobody does any more.
     finished++;
-    while (finished.load() < n) {
+    for (bool last = false; idle.load() < n;) {
       c.drain();
       sched_yield();
+      if (last || finished.load() < n) continue;
+      last = true;
+      idle++;
     }
-    c.drain();
     all.wait();
     c.drain();
     all.wait();

@@ -68,7 +68,7 @@ export class Sender<T> {
 
   constructor(
     readonly handle: Handle<T>,
-    kind: Kind<T, never>,
+    kind: Kind<T>,
     op: string,
   ) {
     this.op = kind.number * 0x10000 + Object.keys(kind.signatures).indexOf(op);
