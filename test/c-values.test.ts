@@ -24,8 +24,13 @@ describe('strings and bytes', () => {
   it.each([
     ['empty, with NUL, non-ASCII, of every size round the limits of transport', 'strings'],
     ['invalid UTF-8 is HAFT_E_UTF8, and travels as bytes', 'invalid UTF-8'],
+    ['are judged as RFC 3629 says, whatever bytes, wherever they stand', 'any bytes'],
+    ['are looked at in each of 16 arguments, which together have 16 MiB', 'one of many'],
+    ['a string of JavaScript that is no Unicode arrives with replacement characters', 'surrogates'],
     ['up to 16 MiB; one byte more is HAFT_E_TOO_LARGE', 'large'],
     ['take no room for good when they go one by one', 'room'],
     ['take no room for good when many wait at one time', 'room in pieces'],
+    ['without room are HAFT_E_NO_MEMORY, or wait for it', 'waiting for memory'],
+    ['P22: that wait for room are told when the realm closes', 'closed while waiting for memory'],
   ])('%s', (_, name) => host(name));
 });

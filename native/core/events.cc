@@ -38,8 +38,8 @@ class Wait {
 
   bool closed() const { return realm_.life.load(std::memory_order_seq_cst) != open_; }
 
-  uint32_t look() const {
-    uint32_t happened = closed() ? HAFT_EVENT_CLOSING : levels(realm_);
+  uint32_t look(bool closed) const {
+    uint32_t happened = closed ? HAFT_EVENT_CLOSING : levels(realm_);
     for (uint32_t bit = 0; bit < kEvents; bit++) {
       if (realm_.event_counts[bit].load(std::memory_order_seq_cst) != counts_[bit]) happened |= 1u << bit;
     }
@@ -84,9 +84,10 @@ haft_status wait_for(haft_realm realm, uint32_t events, int64_t timeout_ms, uint
   bool alive = true;
   for (;;) {
     const uint32_t seen = changed.load(std::memory_order_seq_cst);
-    happened = wait.look();
+    const bool closed = wait.closed();  // once: who asked for closing must not be told CLOSED between two looks
+    happened = wait.look(closed);
     if (happened != 0) return HAFT_OK;
-    if (!alive || wait.closed()) return fail(HAFT_E_CLOSED);
+    if (!alive || closed) return fail(HAFT_E_CLOSED);
     const int64_t slice = deadline.slice();
     if (slice == 0) return fail(HAFT_E_TIMEOUT);
     if (blocking.deadlock()) return fail(HAFT_E_DEADLOCK);  // P18; the own thread waits for itself

@@ -336,6 +336,189 @@ static void room_in_pieces(void) {
   }
 }
 
+/* What RFC 3629 says, in the plainest way. */
+static bool is_utf8(const unsigned char *s, size_t n) {
+  for (size_t i = 0; i < n;) {
+    const unsigned char b = s[i];
+    const size_t width = b < 0x80 ? 1 : b >= 0xc2 && b <= 0xdf ? 2 : b >= 0xe0 && b <= 0xef ? 3 : b >= 0xf0 && b <= 0xf4 ? 4 : 0;
+    if (width == 0 || i + width > n) return false;
+    for (size_t j = 1; j < width; j++)
+      if ((s[i + j] & 0xc0) != 0x80) return false;
+    if ((b == 0xe0 && s[i + 1] < 0xa0) || (b == 0xed && s[i + 1] > 0x9f) || (b == 0xf0 && s[i + 1] < 0x90) ||
+        (b == 0xf4 && s[i + 1] > 0x8f))
+      return false;
+    i += width;
+  }
+  return true;
+}
+static void judge(Target t, const unsigned char *s, size_t n) {
+  const haft_value in = haft_value_str((const char *)s, n);
+  const haft_status wanted = is_utf8(s, n) ? HAFT_OK : HAFT_E_UTF8;
+  const haft_status got = haft_post(t.handle, t.op, &in, 1, HAFT_BLOCK(WAIT));
+  if (got == wanted) return;
+  char what[120] = "";
+  for (size_t i = 0; i < n && i < 16; i++) sprintf(what + strlen(what), "%02x ", s[i]);
+  sprintf(what + strlen(what), "is %s, not %s", haft_status_name(got), haft_status_name(wanted));
+  failed(__FILE__, __LINE__, what);
+}
+
+/* Every pair of bytes, every four of those where the rules change, behind 0 to 8 others, and anywhere in a long text. */
+static void any_bytes(void) {
+  static const unsigned char edges[] = {0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0,
+                                        0xe1, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff};
+  enum { EDGES = COUNT(edges) };
+  const Target t = function("drop str");
+  unsigned char s[16];
+  for (int i = 0; i < 256; i++) {
+    s[0] = (unsigned char)i;
+    judge(t, s, 1);
+    for (int j = 0; j < 256; j++) s[1] = (unsigned char)j, judge(t, s, 2);
+  }
+  for (int i = 0; i < EDGES * EDGES * EDGES * EDGES; i++) {
+    const size_t before = (size_t)i % 9; /* so that it lies across words */
+    memset(s, 'x', sizeof s);
+    for (int j = 0, rest = i; j < 4; j++, rest /= EDGES) s[before + (size_t)j] = edges[rest % EDGES];
+    judge(t, s, before + 4);
+    if (failures) return;
+  }
+  static unsigned char long_text[5000];
+  for (size_t at = 0; at < sizeof long_text - 3; at += at < 70 || at > sizeof long_text - 70 ? 1 : 37) {
+    memset(long_text, 'x', sizeof long_text);
+    judge(t, long_text, sizeof long_text);
+    long_text[at] = 0xed;
+    long_text[at + 1] = 0xa0; /* a surrogate */
+    long_text[at + 2] = 0x80;
+    judge(t, long_text, sizeof long_text);
+    judge(t, long_text, at + 2);
+    memcpy(long_text + at, "\xe6\x97\xa5", 3);
+    judge(t, long_text, sizeof long_text);
+    judge(t, long_text, at + 2); /* cut */
+  }
+  EXPECT(call(function("nothing"), NULL, 0, NULL), HAFT_OK);
+}
+
+/* Invalid in one of 16 arguments: whichever it is. */
+static void one_of_many(void) {
+  haft_value args[16], out;
+  const Target t = function("16 texts");
+  for (int bad = -1; bad < 16; bad++) {
+    for (int i = 0; i < 16; i++) args[i] = i == bad ? haft_value_str("a\xffz", 3) : haft_value_str("a\0\xc3\xbcz", 5);
+    EXPECT(call(t, args, 16, &out), bad < 0 ? HAFT_OK : HAFT_E_UTF8);
+    EXPECT(haft_post(t.handle, t.op, args, 16, HAFT_FAIL), bad < 0 ? HAFT_OK : HAFT_E_UTF8);
+    if (bad < 0) CHECK(out.as.f64 == 16 * 4);
+  }
+  /* 16 MiB in 16 arguments, NUL and letters of more bytes among them; one more byte in any is too large. */
+  char *mib = malloc(MIB + 1);
+  for (size_t i = 0; i + 4 <= MIB; i += 4) memcpy(mib + i, "\0\xc3\xbcx", 4);
+  mib[MIB] = 'x';
+  for (int i = 0; i < 16; i++) args[i] = haft_value_str(mib, MIB);
+  EXPECT(call(t, args, 16, &out), HAFT_OK);
+  CHECK(out.as.f64 == 16.0 * MIB / 4 * 3);
+  for (int i = 0; i < 16; i += 5) {
+    args[i].length++;
+    EXPECT(call(t, args, 16, &out), HAFT_E_TOO_LARGE);
+    EXPECT(haft_post(t.handle, t.op, args, 16, HAFT_FAIL), HAFT_E_TOO_LARGE);
+    args[i].length--;
+  }
+  free(mib);
+}
+
+/* What is no Unicode in JavaScript arrives as the replacement character, as everywhere in Node. */
+static void surrogates(void) {
+  const struct {
+    const char *name, *wanted;
+  } cases[] = {{"lone high", "a\xef\xbf\xbdz"}, {"lone low", "\xef\xbf\xbd"}, {"swapped", "\xef\xbf\xbd\xef\xbf\xbd-"},
+               {"pair", "\xf0\x9f\x90\xa2"}};
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    haft_value out;
+    for (int times = 1; times <= 2000; times = times == 1 ? 10 : times == 10 ? 2000 : 3000) { /* in the reply, and not */
+      haft_value n = haft_value_f64(times);
+      EXPECT(call(function(cases[i].name), &n, 1, &out), HAFT_OK);
+      const size_t each = strlen(cases[i].wanted);
+      CHECK(out.type == HAFT_STR && out.length == each * (size_t)times);
+      for (int at = 0; at < times; at++)
+        if (memcmp(out.as.str + (size_t)at * each, cases[i].wanted, each) != 0) failed(cases[i].name, times, "another text"), at = times;
+      haft_value_free(&out);
+    }
+  }
+}
+
+/* ---- Waiting for memory ---- */
+
+static char sixteen[16 * MIB];
+static atomic_int senders, senders_done;
+static void send_when_there_is_room(int thread) {
+  const Target length = function("length of bytes");
+  haft_value in = haft_value_bytes(sixteen, 15 * MIB), out;
+  senders++;
+  if (thread % 2) {
+    EXPECT(haft_post(length.handle, length.op, &in, 1, HAFT_BLOCK(thread == 1 ? -1 : WAIT)), HAFT_OK);
+  } else {
+    EXPECT(haft_call(length.handle, length.op, &in, 1, thread == 0 ? -1 : WAIT, &out), HAFT_OK);
+    CHECK(out.as.f64 == 15 * MIB);
+  }
+  senders_done++;
+}
+static void *open_gate_later(void *unused) {
+  while (senders < 6) usleep(1000);
+  usleep(20 * 1000);
+  CHECK(senders_done == 0);
+  open_gate();
+  return unused;
+}
+static void fill_memory(void) {
+  const Target length = function("length of bytes");
+  haft_value in = haft_value_bytes(sixteen, 15 * MIB);
+  close_gate();
+  for (int i = 0; i < 4; i++) EXPECT(haft_post(length.handle, length.op, &in, 1, HAFT_FAIL), HAFT_OK);
+  EXPECT(haft_post(length.handle, length.op, &in, 1, HAFT_FAIL), HAFT_E_NO_MEMORY);
+  EXPECT(haft_post(length.handle, length.op, &in, 1, HAFT_DROP_NEWEST), HAFT_E_NO_MEMORY);
+  EXPECT(haft_post(length.handle, length.op, &in, 1, HAFT_BLOCK(10)), HAFT_E_NO_MEMORY);
+  EXPECT(haft_call(length.handle, length.op, &in, 1, 0, NULL), HAFT_E_NO_MEMORY);
+  EXPECT(haft_call(length.handle, length.op, &in, 1, 10, NULL), HAFT_E_NO_MEMORY);
+  /* What needs none still goes. */
+  const Target drop = function("drop str");
+  const haft_value little = haft_value_str("little", 6);
+  EXPECT(haft_post(drop.handle, drop.op, &little, 1, HAFT_FAIL), HAFT_OK);
+}
+static void waiting_for_memory(void) {
+  pthread_t opener;
+  fill_memory();
+  CHECK(pthread_create(&opener, NULL, open_gate_later, NULL) == 0);
+  on_threads(6, send_when_there_is_room);
+  pthread_join(opener, NULL);
+  CHECK(senders_done == 6);
+}
+static void *close_later(void *unused) {
+  while (senders < 4) usleep(1000);
+  usleep(20 * 1000);
+  open_gate(); /* the next that is handled closes */
+  return unused;
+}
+static Target held_length;
+static void send_until_closed(int thread) {
+  haft_value in = haft_value_bytes(sixteen, 15 * MIB);
+  senders++;
+  if (thread % 2)
+    EXPECT(haft_post(held_length.handle, held_length.op, &in, 1, HAFT_BLOCK(-1)), HAFT_E_CLOSED);
+  else
+    EXPECT(haft_call(held_length.handle, held_length.op, &in, 1, -1, NULL), HAFT_E_CLOSED);
+}
+static void closed_while_waiting_for_memory(void) {
+  pthread_t closer;
+  held_length = function("length of bytes");
+  senders = 0;
+  const Target gate_and_close = function("gate and close");
+  haft_value in = haft_value_bytes(sixteen, 15 * MIB);
+  gate_open = 0;
+  EXPECT(haft_post(gate_and_close.handle, gate_and_close.op, NULL, 0, HAFT_FAIL), HAFT_OK);
+  while (!gate_reached) usleep(200);
+  for (int i = 0; i < 4; i++) EXPECT(haft_post(held_length.handle, held_length.op, &in, 1, HAFT_FAIL), HAFT_OK);
+  CHECK(pthread_create(&closer, NULL, close_later, NULL) == 0);
+  on_threads(4, send_until_closed);
+  pthread_join(closer, NULL);
+}
+
 /* ---- Results that are not of the declared type ---- */
 
 static void results(void) {
@@ -352,4 +535,6 @@ static void results(void) {
 
 CASES({"numbers", numbers}, {"handles", handles}, {"conversions", conversions}, {"counts", counts}, {"mixed", mixed},
       {"strings", strings}, {"invalid UTF-8", invalid_utf8}, {"large", large}, {"room", room},
-      {"room in pieces", room_in_pieces}, {"results", results})
+      {"room in pieces", room_in_pieces}, {"any bytes", any_bytes}, {"one of many", one_of_many},
+      {"surrogates", surrogates}, {"waiting for memory", waiting_for_memory},
+      {"closed while waiting for memory", closed_while_waiting_for_memory}, {"results", results})

@@ -41,7 +41,21 @@ export default function values(registry) {
   for (let i = 0; i < 32; i++) offer(registry, `length ${i}`, { args: ['bytes'], returns: 'f64' }, lengthOf);
   offer(registry, 'length of two', { args: ['str', 'bytes'], returns: 'f64' }, (a, b) => a.length + b.length);
   offer(registry, 'string of', { args: ['f64'], returns: 'str' }, (n) => 'x'.repeat(n));
-  offer(registry, 'gate', {}, koffi.load('build/Release/values.so').func('void gate_wait()'));
+  const gate = koffi.load('build/Release/values.so').func('void gate_wait()');
+  offer(registry, 'gate', {}, gate);
+  offer(registry, 'gate and close', {}, () => {
+    gate();
+    registry.close();
+  });
+  offer(registry, 'drop str', { args: ['str'] }, () => {});
+  const texts = { args: Array.from({ length: 16 }, () => 'str'), returns: 'f64' };
+  offer(registry, '16 texts', texts, (...all) => all.reduce((sum, text) => sum + text.length, 0));
+  const repeated = (name, text) =>
+    offer(registry, name, { args: ['f64'], returns: 'str' }, (n) => text.repeat(n));
+  repeated('lone high', 'a\ud800z');
+  repeated('lone low', '\udc00');
+  repeated('swapped', '\udc00\ud83d-');
+  repeated('pair', '\ud83d\udc22');
 
   const wrong = {
     f64: [undefined, null, '1', 1n, true, {}, []],
