@@ -1,12 +1,15 @@
 // The addon: what src/binding.ts sees of the core. Constants, kinds, the table of functions, and the way to open a
 // realm or run a host.
 #include <napi.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/api.h"
 #include "core/error.h"
 #include "core/kinds.h"
 #include "core/layout.h"
+#include "core/process.h"
 #include "core/realm.h"
 #include "edge.h"
 #include "host.h"
@@ -70,10 +73,18 @@ Napi::Value define_kind(const Napi::CallbackInfo &info) {
 
 void close_all() { realms_close_all(kExitMilliseconds); }
 
+// The process exits: P25, and process.exit() on the main thread runs no cleanup hook. An exit() of another thread, or of
+// a forked child, must not go on to Node's own destructors: its threads would run over them.
+void at_exit(int status, void *) {
+  close_all();
+  if (!forked.load(std::memory_order_relaxed) && gettid() == getpid()) return;
+  fflush(nullptr);
+  _exit(status);
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  // P25: process.exit() on the main thread runs no cleanup hook.
-  static const int at_exit = atexit(close_all);
-  (void)at_exit;
+  static const int registered = on_exit(at_exit, nullptr);
+  (void)registered;
   exports.Set("layout", layout(env));
   exports.Set("statuses", statuses(env));
   exports.Set("api", api(env));
@@ -81,6 +92,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("defineKind", Napi::Function::New(env, define_kind, "defineKind"));
   exports.Set("open", Napi::Function::New(env, edge_open, "open"));
   exports.Set("runHost", Napi::Function::New(env, host_run, "runHost"));
+  exports.Set("exitAtSecondSignal", Napi::Function::New(env, exit_at_second_signal, "exitAtSecondSignal"));
   exports.Set("closeAll", Napi::Function::New(env, [](const Napi::CallbackInfo &) { close_all(); }, "closeAll"));
   return exports;
 }

@@ -133,6 +133,12 @@ napi_value forget_handle(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value let_go(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  slot_let_go(exchanged_handle(edge), edge->id);
+  return nullptr;
+}
+
 napi_value set_acceptor(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
   // Release: the object is published before others learn of it.
@@ -354,6 +360,7 @@ constexpr Function kFunctions[] = {
     {"unref", unref_realm},          {"useKoffi", use_koffi},
     {"happened", tell_happened},     {"move", move_handle},
     {"moved", moved_handle},         {"forget", forget_handle},
+    {"letGo", let_go},
     {"setAcceptor", set_acceptor},   {"giveBlock", give_block},
     {"refuseKind", refuse_kind},     {"counters", read_counters},
     {"viewBytes", view_bytes},       {"detach", detach_buffer},

@@ -3,7 +3,10 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -57,6 +60,31 @@ void tell(napi_env env, napi_value function, void *, void *data) {
 }
 
 }  // namespace
+
+namespace {
+
+struct sigaction before[NSIG];
+std::atomic<int> signals_seen{0};
+
+void at_signal(int number, siginfo_t *info, void *context) {
+  if (signals_seen.fetch_add(1) > 0) _exit(128 + number);
+  if (before[number].sa_flags & SA_SIGINFO)
+    before[number].sa_sigaction(number, info, context);
+  else if (before[number].sa_handler != SIG_DFL && before[number].sa_handler != SIG_IGN)
+    before[number].sa_handler(number);
+}
+
+}  // namespace
+
+void exit_at_second_signal(const Napi::CallbackInfo &) {
+  for (const int number : {SIGINT, SIGTERM}) {
+    struct sigaction action = {};
+    action.sa_sigaction = at_signal;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    sigfillset(&action.sa_mask);
+    sigaction(number, &action, &before[number]);
+  }
+}
 
 Napi::Value host_run(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();

@@ -9,4 +9,8 @@ namespace haft {
 // JavaScript thread. Returns undefined, or why the library cannot be run, as a sentence.
 Napi::Value host_run(const Napi::CallbackInfo &info);
 
+// From now on SIGINT and SIGTERM reach whoever handles them now once; at the second one the process exits at once, with
+// 128 + the signal's number, whatever JavaScript does.
+void exit_at_second_signal(const Napi::CallbackInfo &info);
+
 }  // namespace haft

@@ -103,8 +103,8 @@ napi_value status_of(napi_env env, haft_status status) {
   return value;
 }
 
-// (handle, op, types, values): the status of a post that does not wait.
-napi_value send_post(napi_env env, napi_callback_info info) {
+// (handle, op, types, values): the status of a post that does not wait. A failure is not counted.
+napi_value send_offer(napi_env env, napi_callback_info info) {
   size_t argc = 4;
   napi_value argv[4];
   edge_of(env, info, &argc, argv);
@@ -112,7 +112,7 @@ napi_value send_post(napi_env env, napi_callback_info info) {
   haft_op op;
   const Arguments arguments(env, argv[2], argv[3]);
   if (!arguments.good() || !read_target(env, argv, &handle, &op)) return status_of(env, HAFT_E_ARGUMENT);
-  return status_of(env, post(handle, op, arguments.data(), arguments.size(), HAFT_FAIL));
+  return status_of(env, offer(handle, op, arguments.data(), arguments.size()));
 }
 
 struct Request {
@@ -204,7 +204,7 @@ napi_value acceptor_of(napi_env env, napi_callback_info info) {
 }
 
 constexpr Function kFunctions[] = {
-    {"post", send_post},
+    {"offer", send_offer},
     {"call", send_call},
     {"takeArrival", take_arrival},
     {"acceptorOf", acceptor_of},

@@ -63,6 +63,8 @@ export interface NativeRealm {
   moved(): void;
   /** Handle in, a moved one; status out, flag out: 1 if the slot retired. */
   forget(): void;
+  /** Handle in, a moved one: no message to it is on its way any more. */
+  letGo(): void;
   /** Flag in: a block; flag out: 1 if it was given back. */
   giveBlock(): void;
   /** Handle in: the object that accepts moved ones; 0: none. */
@@ -71,8 +73,8 @@ export interface NativeRealm {
   acceptorOf(realm: number): number;
   /** Refuses the kind's posts and calls until a time of `process.hrtime.bigint()`; 0n: no longer. */
   refuseKind(kind: number, until: bigint): void;
-  /** Posts to an object of any realm, without waiting. The status. */
-  post(handle: number, op: number, types: readonly number[], values: readonly unknown[]): number;
+  /** Posts to an object of any realm, without waiting. The status; a failure is not counted. */
+  offer(handle: number, op: number, types: readonly number[], values: readonly unknown[]): number;
   /** Calls it. If the status is 0, the answer arrives as that request's, and the doorbell rings. */
   call(
     handle: number,
@@ -109,6 +111,8 @@ interface Addon {
     args: readonly string[],
     done: (exitCode: number) => void,
   ): string | undefined;
+  /** SIGINT and SIGTERM reach their listeners once; the second one ends the process at once. */
+  exitAtSecondSignal(): void;
   closeAll(): void;
 }
 

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Command } from 'commander';
 import { HaftError } from './errors.js';
-import { runHost } from './host.js';
+import { exitAtSecondSignal, runHost } from './host.js';
 import { Registry } from './registry.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -40,11 +40,10 @@ async function run(host: string, logicPath: string, args: string[]): Promise<voi
   let interrupted: NodeJS.Signals | undefined;
   let ready = false;
   const interrupt = (signal: NodeJS.Signals) => {
-    // In order at the first signal: every call of the host returns HAFT_E_CLOSED. At the second, at once.
-    const again = interrupted !== undefined;
+    // In order: every call of the host returns HAFT_E_CLOSED.
     interrupted = signal;
     registry.close();
-    if (again || !ready) process.exit(exitCodeOf(signal));
+    if (!ready) process.exit(exitCodeOf(signal));
   };
   const unsettled = () => {
     console.error(
@@ -55,6 +54,7 @@ async function run(host: string, logicPath: string, args: string[]): Promise<voi
   process.once('beforeExit', unsettled);
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
+  exitAtSecondSignal();
   try {
     await logic(registry, args);
   } catch (error) {

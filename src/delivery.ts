@@ -19,6 +19,9 @@ export interface Listener {
   sendOn(handle: number, op: Op, args: readonly unknown[]): void;
 }
 
+/** How long handlers run, one after the other, before timers and I/O have their turn. */
+export const BUDGET_MILLISECONDS = 2;
+
 const DEADLOCK = STATUSES.HAFT_E_DEADLOCK.status;
 const MOVED = STATUSES.HAFT_E_MOVED.status;
 const STALE = STATUSES.HAFT_E_STALE.status;
@@ -66,6 +69,7 @@ export class Delivery {
     try {
       const result = invoke(block.values[slot], op, args);
       if (isThenable(result)) this.#watch(result, handle, op);
+      else this.dropResult(op, result);
     } catch (error) {
       this.#listener.reportError(error, handle, op);
     }
@@ -116,7 +120,10 @@ export class Delivery {
       const later = isThenable(result);
       if (this.#closed) return;
       if (later) {
-        Promise.resolve(result).then(undefined, () => {}); // nobody will hear its failure
+        Promise.resolve(result).then(
+          (value) => this.dropResult(op, value),
+          () => {}, // nobody will hear its failure
+        );
         this.#wire.writeStatus(DIRECT_REPLY, DEADLOCK);
         return;
       }
@@ -153,7 +160,15 @@ export class Delivery {
 
   #watch(result: PromiseLike<unknown>, handle: number, op: Op): void {
     this.thenable = true;
-    Promise.resolve(result).then(undefined, (error) => this.#listener.reportError(error, handle, op));
+    Promise.resolve(result).then(
+      (value) => this.dropResult(op, value),
+      (error) => this.#listener.reportError(error, handle, op),
+    );
+  }
+
+  /** What a handler gave to nobody. */
+  dropResult(op: Op, result: unknown): void {
+    if (result !== undefined && !this.#closed) this.#wire.dropResult(op, result);
   }
 }
 

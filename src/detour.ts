@@ -1,9 +1,10 @@
 // The detour: the way of messages that are held, delayed or refused. A message takes it when some handle has messages
 // that are held, or when its op asks for one of the options of its kind: batches, retries, the breaker, views.
+import { performance } from 'node:perf_hooks';
 import type { NativeRealm } from './binding.js';
 import { Breaker } from './breaker.js';
 import { DIRECT_REPLY, RING_DECLINED, RING_DELIVERED, STATUSES } from './constants.js';
-import { type Delivery, invoke, isThenable, Misfit } from './delivery.js';
+import { BUDGET_MILLISECONDS, type Delivery, invoke, isThenable, Misfit } from './delivery.js';
 import type { ErrorCode } from './errors.js';
 import { SLOT_MASK } from './handle.js';
 import { Held, type HeldMessage, Keeper, Queue, Unit } from './held.js';
@@ -53,6 +54,8 @@ export class Detour {
   /** By the number of the kind. */
   readonly #breakers = new Map<number, Breaker>();
   readonly #views = new Set<Views>();
+  /** Those with retries whose handler has run, or runs, and that have not come to their end. */
+  readonly #begun = new Set<Unit>();
   #order = 0;
   #closed = false;
   /** Handles that are looked up: while there are none, a message without options does not come here. */
@@ -74,6 +77,7 @@ export class Detour {
 
   /** What is held stays counted as waiting. The realm is still open. */
   close(): void {
+    for (const unit of this.#begun) this.#countDelivered(unit);
     this.#closed = true;
     for (const queue of this.#queues.values()) queue.clearTimers();
     for (const views of this.#views) views.end();
@@ -81,6 +85,12 @@ export class Detour {
     this.#queues.clear();
     this.#atEnd.clear();
     this.count = 0;
+    for (const unit of this.#begun) {
+      if (unit.failures === 0 || unit.running) continue;
+      unit.told = true;
+      this.#road.reportError(unit.error, unit.handle, unit.op);
+    }
+    this.#begun.clear();
   }
 
   // ---- For moves ----
@@ -100,7 +110,10 @@ export class Detour {
     const queue = this.#queues.get(handle);
     if (queue === undefined) return [];
     const messages: Held[] = [];
-    for (const unit of queue.failed) this.#keeper.giveBackObject(unit);
+    for (const unit of queue.failed) {
+      this.#keeper.giveBackObject(unit);
+      this.#begun.delete(unit);
+    }
     for (const message of queue.takeAll()) {
       this.#keeper.giveBackArguments(message);
       messages.push(message);
@@ -179,7 +192,10 @@ export class Detour {
       result = call(block.values[handle & SLOT_MASK], op, isBatched ? [tupleOf(op, args)] : args, isBatched);
       if (isThenable(result)) {
         Promise.resolve(result).then(
-          () => breaker?.succeeded(turn),
+          (value) => {
+            breaker?.succeeded(turn);
+            this.#delivery.dropResult(op, value);
+          },
           () => breaker?.failed(turn), // nobody else will hear of it
         );
         if (!this.#closed) this.#wire.writeStatus(DIRECT_REPLY, DEADLOCK);
@@ -190,11 +206,12 @@ export class Detour {
       this.#answerDirect(error);
       return;
     }
-    breaker?.succeeded(turn);
     if (this.#closed) return;
     try {
       this.#wire.writeResult(DIRECT_REPLY, op, result);
+      breaker?.succeeded(turn);
     } catch (error) {
+      breaker?.failed(turn);
       this.#answerDirect(error);
     }
   }
@@ -317,30 +334,39 @@ export class Detour {
     return true;
   }
 
-  // Delivers what may be delivered now, in order.
+  // Delivers what may be delivered now, in order; what takes too long in another turn of the event loop.
   #deliver(queue: Queue): void {
     const until = this.#order; // of the posts that come meanwhile another batch is made
     queue.batchTimer?.();
     queue.batchTimer = undefined;
+    queue.rest?.();
+    queue.rest = undefined;
     queue.delivering++;
-    while (!this.#closed && !queue.paused && queue.retrying === undefined) {
+    const deadline = performance.now() + BUDGET_MILLISECONDS;
+    for (let ran = false; this.#mayDeliver(queue, until); ran = true) {
+      if (ran && performance.now() >= deadline) {
+        const turn = setImmediate(() => this.#road.outside(() => this.#deliver(queue)));
+        queue.rest = () => clearImmediate(turn);
+        break;
+      }
       if (queue.failed.length > 0) {
-        if (!queue.retryDue) break;
         queue.retrying = queue.failed.shift()!;
         this.#run(queue.retrying);
-        continue;
-      }
-      const { first } = queue;
-      if (first === undefined) break;
-      if ((first.op.options & OPTION.batch) !== 0 && first.reply === 0) {
-        if (first.order > until) break;
-        this.#run(new Unit(queue.takeBatch(first.op.batch!.max)));
+      } else if (isOfBatch(queue.first!)) {
+        this.#run(new Unit(queue.takeBatch(queue.first!.op.batch!.max)));
       } else {
         this.#runHeld(queue.take());
       }
     }
     queue.delivering--;
     if (!this.#closed && queue.idle) this.#remove(queue);
+  }
+
+  #mayDeliver(queue: Queue, until: number): boolean {
+    if (this.#closed || queue.paused || queue.retrying !== undefined || queue.rest !== undefined)
+      return false;
+    if (queue.failed.length > 0) return queue.retryDue;
+    return queue.first !== undefined && !(isOfBatch(queue.first) && queue.first.order > until);
   }
 
   #runHeld(message: Held): void {
@@ -383,9 +409,13 @@ export class Detour {
       const result = invoke(block.values[handle & SLOT_MASK], op, args);
       if (isThenable(result)) {
         this.#delivery.thenable = true;
-        Promise.resolve(result).then(() => breaker?.succeeded(turn), failed);
+        Promise.resolve(result).then((value) => {
+          breaker?.succeeded(turn);
+          this.#delivery.dropResult(op, value);
+        }, failed);
         return;
       }
+      this.#delivery.dropResult(op, result);
     } catch (error) {
       failed(error);
       return;
@@ -408,6 +438,7 @@ export class Detour {
     }
     this.#replies.flushWakes(); // P16
     const isBatched = (op.options & OPTION.batch) !== 0;
+    const ended = (well: boolean) => (well ? breaker?.succeeded(turn) : breaker?.failed(turn));
     let result: unknown;
     let later = false;
     try {
@@ -416,26 +447,20 @@ export class Detour {
       later = isThenable(result);
       if (this.#closed) return;
     } catch (error) {
-      breaker?.failed(turn);
+      ended(false);
       this.#replies.answerError(reply, handle, error);
       return;
     }
     if (later) {
       this.#delivery.thenable = true;
       const promise = Promise.resolve(result);
-      if (breaker !== undefined) {
-        promise.then(
-          () => breaker.succeeded(turn),
-          () => breaker.failed(turn),
-        );
-      }
-      this.#replies.answerLater(reply, handle, op, promise);
+      this.#replies.answerLater(reply, handle, op, promise, ended);
       return;
     }
-    breaker?.succeeded(turn);
     try {
-      this.#replies.answer(reply, handle, op, result);
+      ended(this.#replies.answer(reply, handle, op, result));
     } catch (error) {
+      ended(false);
       this.#replies.answerError(reply, handle, error);
     }
   }
@@ -456,19 +481,24 @@ export class Detour {
     }
     const isBatched = (op.options & OPTION.batch) !== 0;
     const isRetried = (op.options & OPTION.retries) !== 0;
-    if (!isRetried) this.#countDelivered(unit);
+    if (isRetried) this.#begun.add(unit);
+    else this.#countDelivered(unit);
     this.#replies.flushWakes(); // P16
     const failed = (error: unknown) => {
       breaker?.failed(turn);
       this.#failed(unit, error);
     };
-    const succeeded = () => {
+    const succeeded = (result: unknown) => {
       breaker?.succeeded(turn);
       this.#ended(unit);
+      this.#delivery.dropResult(op, result);
     };
+    let result: unknown;
+    unit.running = true;
     try {
       const args = isBatched ? messages.map((message) => message.args) : packed(op, messages[0]!.args);
-      const result = call(block.values[handle & SLOT_MASK], op, args, isBatched);
+      result = call(block.values[handle & SLOT_MASK], op, args, isBatched);
+      unit.running = false;
       if (isThenable(result)) {
         this.#delivery.thenable = true;
         const settle = (work: () => void) => {
@@ -481,16 +511,17 @@ export class Detour {
         if (isRetried && !this.#closed) this.#keepPending(unit);
         else this.#letGo(unit);
         Promise.resolve(result).then(
-          () => settle(succeeded),
+          (value) => settle(() => succeeded(value)),
           (error) => (this.#closed ? failed(error) : settle(() => failed(error))),
         );
         return;
       }
     } catch (error) {
+      unit.running = false;
       failed(error);
       return;
     }
-    succeeded();
+    succeeded(result);
   }
 
   // The promise of a post that may be tried again is under way. An object that nothing keeps may go meanwhile, and then
@@ -545,13 +576,13 @@ export class Detour {
 
   #giveUp(unit: Unit): void {
     this.#ended(unit);
-    this.#road.reportError(unit.error, unit.handle, unit.op);
+    if (!unit.told) this.#road.reportError(unit.error, unit.handle, unit.op);
   }
 
   // A handler has run for the last time.
   #ended(unit: Unit): void {
     if (this.#closed) return;
-    if ((unit.op.options & OPTION.retries) !== 0) this.#countDelivered(unit);
+    if (this.#begun.delete(unit)) this.#countDelivered(unit);
     this.#letGo(unit);
   }
 
@@ -624,6 +655,11 @@ export class Detour {
     message.waiting = waiting;
     return message;
   }
+}
+
+// A call of a kind with batches is none of one.
+function isOfBatch({ op, reply }: HeldMessage): boolean {
+  return (op.options & OPTION.batch) !== 0 && reply === 0;
 }
 
 // Arguments as they are read: nothing, the one, an array of more. As a tuple they are always an array.

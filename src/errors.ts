@@ -23,6 +23,8 @@ export interface HaftErrorDetails {
   kind?: string | undefined;
   /** Replaces the code's own description. */
   message?: string;
+  /** Replaces the code's own next step. */
+  next?: string;
   cause?: unknown;
 }
 
@@ -40,7 +42,8 @@ export class HaftError extends Error {
   readonly next: string;
 
   constructor(code: ErrorCode, details: HaftErrorDetails = {}) {
-    const { message, next, status } = STATUSES[code];
+    const { message, status } = STATUSES[code];
+    const next = details.next ?? STATUSES[code].next;
     const where = 'handle' in details ? ` [handle ${formatHandle(details.handle)}` : '';
     const kind = details.kind ? `${where ? ', ' : ' ['}kind ${details.kind}` : '';
     const brackets = where || kind ? `${where}${kind}]` : '';

@@ -22,14 +22,21 @@ export const EVENT = {
   /** The registry takes no new work. */
   closing: 0x20,
   /** Eight of your own, 0 to 7: `haft_signal` causes them. */
-  user: (number: number): number => 0x10000 << number,
+  user: (number: number): number => {
+    if (!(number >= 0 && number <= 7 && Number.isInteger(number))) {
+      const message = `there is no event ${String(number)} of your own`;
+      throw new HaftError('HAFT_E_ARGUMENT', { message, next: 'they are 0 to 7' });
+    }
+    return 0x10000 << number;
+  },
 } as const;
 
 const COUNTED = EVENT.drained | EVENT.reclaimed | EVENT.collected;
 const USERS = 0xff0000;
 const ALL = COUNTED | EVENT.empty | EVENT.full | EVENT.closing | USERS;
-const FIRST_USER_BIT = 16;
-const USER_EVENTS = 8;
+const EVENT_BITS = 24;
+/** Those that native code causes: it counts them. Of a level too: a mailbox may be full for a long message only. */
+const FROM_NATIVE = EVENT.full | USERS;
 const WAITERS_WORD = EVENT_WAITERS >> 2;
 const SCRIPT_WAITS_WORD = SCRIPT_WAITS >> 2;
 const COUNTS_WORD = EVENT_COUNTS >> 2;
@@ -37,7 +44,7 @@ const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 
 interface Waiter {
   readonly events: number;
-  /** How often each event of the user's had happened when the wait began. */
+  /** How often each event had happened in native code when the wait began. */
   readonly counts: Int32Array;
   readonly end: (happened: number) => void;
   readonly fail: (error: unknown) => void;
@@ -68,8 +75,10 @@ export class Events {
 
   wait(events: number, signal?: AbortSignal): Promise<number> {
     if (!Number.isInteger(events) || events <= 0 || events > ALL || (events & ~ALL) !== 0) {
-      const message = `${String(events)} is no mask of events: combine those of EVENT with |`;
-      return Promise.reject(new HaftError('HAFT_E_ARGUMENT', { message }));
+      const message = `${String(events)} is no mask of events`;
+      return Promise.reject(
+        new HaftError('HAFT_E_ARGUMENT', { message, next: 'combine those of EVENT with |' }),
+      );
     }
     if (signal?.aborted) return Promise.reject(signal.reason);
     const now = this.#levels() & events;
@@ -88,7 +97,7 @@ export class Events {
       };
       const waiter: Waiter = {
         events,
-        counts: this.#userCounts(), // after native code was told that we wait: it misses neither
+        counts: this.#counts(), // after native code was told that we wait: it misses neither
         end: (happened) => {
           leave();
           resolve(happened);
@@ -113,7 +122,7 @@ export class Events {
     if (this.#waiters.size === 0) return;
     const levels = this.#levels();
     for (const waiter of [...this.#waiters]) {
-      const happened = (events | levels | this.#userEventsSince(waiter.counts)) & waiter.events;
+      const happened = (events | levels | this.#nativeEventsSince(waiter.counts)) & waiter.events;
       if (happened !== 0) waiter.end(happened);
     }
   }
@@ -132,16 +141,15 @@ export class Events {
     if (!this.#closed) Atomics.store(this.#i32, SCRIPT_WAITS_WORD, this.#waiters.size + more);
   }
 
-  #userCounts(): Int32Array {
-    const from = COUNTS_WORD + FIRST_USER_BIT;
-    return this.#i32.slice(from, from + USER_EVENTS);
+  #counts(): Int32Array {
+    return this.#i32.slice(COUNTS_WORD, COUNTS_WORD + EVENT_BITS);
   }
 
-  #userEventsSince(counts: Int32Array): number {
+  #nativeEventsSince(counts: Int32Array): number {
     let events = 0;
-    for (let i = 0; i < USER_EVENTS; i++) {
-      if (Atomics.load(this.#i32, COUNTS_WORD + FIRST_USER_BIT + i) !== counts[i]) events |= EVENT.user(i);
+    for (let bit = 0; bit < EVENT_BITS; bit++) {
+      if (Atomics.load(this.#i32, COUNTS_WORD + bit) !== counts[bit]) events |= 1 << bit;
     }
-    return events;
+    return events & FROM_NATIVE;
   }
 }

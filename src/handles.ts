@@ -155,7 +155,10 @@ export abstract class Handles {
     const known = this.#valid(handle);
     const bytes = typeof name === 'string' ? new TextEncoder().encode(name).length : 0;
     if (bytes === 0 || bytes > NAME_BYTES || name.includes('\0')) {
-      throw new HaftError('HAFT_E_ARGUMENT', { message: `a name has 1 to ${NAME_BYTES} bytes and no NUL` });
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        message: 'the name is none',
+        next: `give a string of 1 to ${NAME_BYTES} bytes in UTF-8, without NUL`,
+      });
     }
     this.publishName(name, known);
     this.#names.set(name, known as Handle);
@@ -207,7 +210,11 @@ export abstract class Handles {
     requireKind(kind);
     if (kind.isFunction ? typeof value !== 'function' : !isObject(value)) {
       const wanted = kind.isFunction ? 'a function' : 'an object';
-      throw new HaftError('HAFT_E_KIND', { kind: kind.name, message: `the value is not ${wanted}` });
+      throw new HaftError('HAFT_E_KIND', {
+        kind: kind.name,
+        message: `the value is not ${wanted}`,
+        next: `pass ${wanted}, which is what objects of this kind are`,
+      });
     }
     return this.numberOf(kind);
   }
@@ -247,7 +254,10 @@ export abstract class Handles {
 
 function requireKind(kind: unknown): void {
   if (!(kind instanceof Kind)) {
-    throw new HaftError('HAFT_E_ARGUMENT', { message: 'the second argument is not a kind' });
+    throw new HaftError('HAFT_E_ARGUMENT', {
+      message: 'the second argument is not a kind',
+      next: 'pass what kind() or functionKind() made',
+    });
   }
 }
 

@@ -53,6 +53,10 @@ export class Held implements HeldMessage {
 export class Unit {
   failures = 0;
   error: unknown;
+  /** Its handler runs now: what it comes to is yet to be told. */
+  running = false;
+  /** The registry closed, and its latest error has been told. */
+  told = false;
   kept: Kept = NOTHING;
   readonly handle: number;
   readonly op: Op;
@@ -77,6 +81,8 @@ export class Queue {
   retryDue = false;
   retryTimer: (() => void) | undefined;
   batchTimer: (() => void) | undefined;
+  /** The rest is to be delivered in another turn of the event loop. */
+  rest: (() => void) | undefined;
   /** Deliveries of this queue that run now, one inside the other. */
   delivering = 0;
   kept: Kept = NOTHING;
@@ -89,7 +95,7 @@ export class Queue {
 
   /** Nothing may be delivered now, and whatever comes stands behind. */
   get blocked(): boolean {
-    return this.paused || this.failed.length > 0 || this.retrying !== undefined;
+    return this.paused || this.failed.length > 0 || this.retrying !== undefined || this.rest !== undefined;
   }
 
   get idle(): boolean {
@@ -142,8 +148,10 @@ export class Queue {
   clearTimers(): void {
     this.retryTimer?.();
     this.batchTimer?.();
+    this.rest?.();
     this.retryTimer = undefined;
     this.batchTimer = undefined;
+    this.rest = undefined;
   }
 }
 

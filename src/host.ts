@@ -5,6 +5,11 @@ import { addon } from './binding.js';
 import { HaftError } from './errors.js';
 import type { Registry } from './registry.js';
 
+/** To be called when the listeners of SIGINT and SIGTERM are there: they hear one, and the second ends the process. */
+export function exitAtSecondSignal(): void {
+  addon().exitAtSecondSignal();
+}
+
 /**
  * Loads a shared library and runs its `haft_host_main(api, realm, argc, argv)` on a thread of its own. The event loop
  * stays alive until it returns.
@@ -22,14 +27,22 @@ export async function runHost(
 ): Promise<number> {
   const file = resolve(path);
   if (!existsSync(file) || !statSync(file).isFile()) {
-    throw new HaftError('HAFT_E_NOT_FOUND', { message: `there is no host library ${path}` });
+    throw new HaftError('HAFT_E_NOT_FOUND', {
+      message: `there is no host library ${path}`,
+      next: 'check the path: it is taken from the current folder',
+    });
   }
   registry.ref();
   try {
     return await new Promise<number>((done, failed) => {
       const reason = addon().runHost(file, registry.id, args, done);
       if (reason === undefined) return;
-      failed(new HaftError('HAFT_E_ARGUMENT', { message: `the host library ${path} cannot run: ${reason}` }));
+      failed(
+        new HaftError('HAFT_E_ARGUMENT', {
+          message: `the host library ${path} cannot run: ${reason}`,
+          next: 'build it as a shared library that exports haft_host_main',
+        }),
+      );
     });
   } finally {
     registry.unref();

@@ -216,7 +216,11 @@ export class Kind<T = unknown, O extends Signatures = Signatures> {
 
 function checkDefinition(name: string, signatures: Signatures): void {
   const refuse = (message: string): never => {
-    throw new HaftError('HAFT_E_ARGUMENT', { kind: name, message });
+    throw new HaftError('HAFT_E_ARGUMENT', {
+      kind: name,
+      message,
+      next: 'see docs/concepts.md, "Kind and op"',
+    });
   };
   const bytes = new TextEncoder().encode(name).length;
   if (bytes === 0 || bytes > KIND_NAME_BYTES || name.includes('\0')) {
@@ -277,7 +281,11 @@ export function kind<
   for (const { name } of made.ops) {
     // A method may also be a field that the constructor sets: then only the call can tell.
     if (name in type.prototype && typeof type.prototype[name] !== 'function') {
-      throw new HaftError('HAFT_E_ARGUMENT', { kind: made.name, message: `${name} is not a method` });
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        kind: made.name,
+        message: `${name} is not a method`,
+        next: 'name ops after methods of the class',
+      });
     }
   }
   return made;

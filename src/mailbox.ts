@@ -36,7 +36,7 @@ import {
   SHARDS,
   STATUSES,
 } from './constants.js';
-import { Delivery, type Listener, Misfit } from './delivery.js';
+import { BUDGET_MILLISECONDS, Delivery, type Listener, Misfit } from './delivery.js';
 import { Detour, Viewed } from './detour.js';
 import type { ErrorCode } from './errors.js';
 import { EVENT } from './events.js';
@@ -64,10 +64,12 @@ export interface Receiver extends Listener {
 }
 
 const BUDGET_MESSAGES = 4096;
-const BUDGET_MILLISECONDS = 2;
 const CLOCK_EVERY = 64;
 const HEAD_EVERY = 16;
 const DEPTH_MOST = 16;
+/** As many arguments as a drain and what it calls need words on the stack, with some to spare. */
+const SPARE_STACK: readonly undefined[] = Array.from({ length: 2048 }, () => undefined);
+const nothing = () => {};
 const LINGER_MOST = 0.05; // milliseconds
 const LINGER_LEAST = 0.002;
 const LINGER_LOOKS = 64; // between two looks at the clock
@@ -76,6 +78,7 @@ const OTHER_WORK = 0.2;
 const EXACT_MASK = SHAPE_TYPES_MASK | SHAPE_HEAP_BIT;
 const ONE_NUMBER = (1 << SHAPE_COUNT_SHIFT) | TYPES.f64;
 const SHARD_BITS = (1 << SHARDS) - 1;
+const RECLAIM_BIT = 1 << SHARDS;
 const SHARD_MASK = SHARDS - 1;
 const ARMED_WORD = ARMED >> 2;
 const DIRTY_WORD = DIRTY >> 2;
@@ -100,7 +103,11 @@ export class Mailboxes {
   #shards = 0;
   /** Where a drain begins. */
   #firstShard = 0;
+  /** Replies and handles of calls that no answer could be written to. */
+  #unanswered: number[] = [];
   #reclaiming = false;
+  /** What is to be done when a mailbox is drained to where its tail stood. */
+  #whenDrained: { readonly tails: Int32Array; readonly done: () => void }[] = [];
   #reclaimDirty = false;
   #left = 0;
   #clockAt = 0;
@@ -145,6 +152,7 @@ export class Mailboxes {
   /** Before the realm's memory goes. What waits to be delivered stays counted as that. */
   close(): void {
     this.publishHeads();
+    for (const { done } of this.#whenDrained.splice(0)) done();
     this.#closed = true;
     this.#replies.close();
     this.#delivery.close();
@@ -173,6 +181,8 @@ export class Mailboxes {
     // At some depth the rest is the outer drains': a handler that drains is served by the next drain, and that one's
     // handler by the next.
     if (this.#draining === DEPTH_MOST) return 0;
+    // A stack that is all but full has to end this here, before anything is taken out that could not be delivered.
+    Reflect.apply(nothing, undefined, SPARE_STACK);
     const lingers = this.#lingers;
     this.#lingers = false;
     const outer = { left: this.#left, deadline: this.#deadline, clockAt: this.#clockAt };
@@ -192,6 +202,7 @@ export class Mailboxes {
   drain(): void {
     const now = performance.now();
     this.#replies.forgetGivenUp();
+    if (this.#unanswered.length > 0) this.#answerUnanswered();
     if (this.#i32[SCRIPT_WAITS_WORD] !== 0) this.#receiver.happened(0); // a mailbox may be full now
     this.#left = BUDGET_MESSAGES;
     this.#deadline = now + BUDGET_MILLISECONDS;
@@ -211,14 +222,25 @@ export class Mailboxes {
     if (this.#delivery.calls > 0 && !this.#closed) this.#endedAt = performance.now();
   }
 
+  #answerUnanswered(): void {
+    const unanswered = this.#unanswered.splice(0);
+    for (let i = 0; i < unanswered.length; i += 2) {
+      const [reply, handle] = [unanswered[i]!, unanswered[i + 1]!];
+      if (reply !== 0) this.#replies.answerFailed(reply, handle);
+    }
+  }
+
   #drainAll(): void {
     this.#draining++;
     let empty = false;
+    let done = false;
     try {
       empty = this.#drainUntilEmpty();
       if (this.#detour.waitsForEnd) this.#outside(() => this.#detour.drainEnds());
+      done = true;
     } finally {
       this.#draining--;
+      if (!done && !this.#closed) this.#native.ring(); // for the rest, with an empty stack
     }
     if (this.#closed) return;
     this.#replies.flushWakes();
@@ -277,8 +299,16 @@ export class Mailboxes {
       this.#runDirect();
     } finally {
       this.#running--;
-      this.#freeIfDrained();
+      // The answer stands in its place until C reads it: no handler may run before, and have another put there.
+      if (this.#detour.blocking) this.#reclaimLater();
+      else this.#freeIfDrained();
     }
+  }
+
+  #reclaimLater(): void {
+    if (!this.#reclaiming || this.#closed) return;
+    Atomics.or(this.#i32, DIRTY_WORD, RECLAIM_BIT);
+    this.#native.ring();
   }
 
   // What C asks of us while it waits on our thread: to serve, or only whether we still run (P19).
@@ -354,13 +384,24 @@ export class Mailboxes {
     this.#freeIfDrained();
   }
 
+  /** Calls `done` when all messages have been taken out that are in the mailboxes now, or never will be. */
+  whenDrained(done: () => void): void {
+    this.#whenDrained.push({ tails: this.#readTails(new Int32Array(SHARDS)), done });
+    this.#callDrained();
+  }
+
+  #callDrained(): void {
+    while (this.#whenDrained.length > 0 && this.#shardsBefore(this.#whenDrained[0]!.tails) === 0)
+      this.#whenDrained.shift()!.done();
+  }
+
   // Drains the shards of a mask; tells what it left, as a mask.
   #drainMask(mask: number): number {
     // P5: take the reclaim lists first and read every tail after that; free the slots only when each mailbox has been
     // drained to its tail.
     if (mask >>> SHARDS !== 0 || this.#reclaimDirty) this.#takeReleased();
     this.#shards |= mask & SHARD_BITS;
-    if (this.#reclaiming) this.#shards |= this.#shardsBeforeTails();
+    if (this.#reclaiming) this.#shards |= this.#shardsBefore(this.#tails);
     let rest = 0;
     while (this.#shards !== 0) {
       const behind = this.#shards & (-1 << this.#firstShard);
@@ -376,6 +417,7 @@ export class Mailboxes {
       this.#shards &= ~(1 << shard);
     }
     if (this.#reclaiming) this.#freeIfDrained();
+    if (this.#whenDrained.length > 0) this.#callDrained();
     return rest;
   }
 
@@ -427,6 +469,9 @@ export class Mailboxes {
           if ((this.#detour.count | op.options) !== 0) this.#detour.take(reply, handle, op, args);
           else if (reply === 0) this.#delivery.post(handle, op, args);
           else this.#delivery.call(reply, handle, op, args);
+        } catch (error) {
+          this.#unanswered.push(reply, handle); // not the handler's: the stack is full
+          throw error;
         } finally {
           this.#running--;
         }
@@ -502,22 +547,33 @@ export class Mailboxes {
     this.#native.takeReleased();
     if (this.#i32[FLAG_WORD] === 0) return;
     this.#reclaiming = true;
-    for (let shard = 0; shard < SHARDS; shard++) {
-      this.#tails[shard] = Atomics.load(this.#i32, (RINGS + shard * RING_BYTES + RING_TAIL) >> 2);
-    }
+    this.#readTails(this.#tails);
   }
 
-  #shardsBeforeTails(): number {
+  #readTails(tails: Int32Array): Int32Array {
+    for (let shard = 0; shard < SHARDS; shard++) {
+      tails[shard] = Atomics.load(this.#i32, (RINGS + shard * RING_BYTES + RING_TAIL) >> 2);
+    }
+    return tails;
+  }
+
+  // The shards that have not been drained to these tails.
+  #shardsBefore(tails: Int32Array): number {
     let shards = 0;
     for (let shard = 0; shard < SHARDS; shard++) {
-      if (((this.#tails[shard]! - this.#heads[shard]!) | 0) > 0) shards |= 1 << shard;
+      if (((tails[shard]! - this.#heads[shard]!) | 0) > 0) shards |= 1 << shard;
     }
     return shards;
   }
 
   // Only where no handler is under way that could have borrowed one of the slots' handles as an argument.
   #freeIfDrained(): void {
-    while (this.#reclaiming && this.#running === 0 && !this.#closed && this.#shardsBeforeTails() === 0) {
+    while (
+      this.#reclaiming &&
+      this.#running === 0 &&
+      !this.#closed &&
+      this.#shardsBefore(this.#tails) === 0
+    ) {
       if (this.#detour.blocking && !this.#unblocked()) return;
       this.#receiver.freeReleased();
       this.#reclaiming = false;

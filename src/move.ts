@@ -1,6 +1,7 @@
 // Moves objects from one realm to another: by their kind's serialize and deserialize, and a message like any other.
 import type { NativeRealm } from './binding.js';
 import { EXCHANGE, EXCHANGE_HANDLE, EXCHANGE_NUMBER, EXCHANGE_STATUS, STATUSES } from './constants.js';
+import { isThenable } from './delivery.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import { Kind, kind } from './kind.js';
@@ -35,6 +36,10 @@ class Acceptor {
       });
     }
     const object = accepted.deserialize(isText ? new TextDecoder().decode(data) : data);
+    if (isThenable(object)) {
+      const message = 'deserialize returned a promise: it is not waited for';
+      throw new HaftError('HAFT_E_RESULT', { kind: name, message });
+    }
     return this.create(object, accepted);
   }
 }
@@ -52,6 +57,8 @@ function keyOf(name: string, fingerprint: bigint): string {
 /** What moving needs of the registry. */
 export interface Movable {
   readonly native: NativeRealm;
+  /** @throws HaftError unless the handle is valid, and the realm open. */
+  check(handle: number): void;
   numberOf(kind: Kind): number;
   create(object: unknown, kind: Kind): Handle;
   /** Issues a handle of haft's own, which the registry does not count. */
@@ -118,10 +125,13 @@ export class Mover {
     }
     const acceptor = this.#realm.native.acceptorOf(to);
     if (acceptor === 0) {
-      const message = `the realm ${to} is closed, or accepts no objects: registry.accept(kind) there`;
-      throw new HaftError('HAFT_E_NOT_FOUND', { handle, message });
+      throw new HaftError('HAFT_E_NOT_FOUND', {
+        handle,
+        message: `the realm ${to} is closed, or accepts no objects`,
+        next: 'call registry.accept(kind) there first, and pass that registry’s id',
+      });
     }
-    const data = serialized(object, of);
+    const data = this.#serialized(handle, object, of);
     return new Promise((resolve, reject) => {
       this.#begin(handle);
       const pending: Pending = {
@@ -155,6 +165,18 @@ export class Mover {
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     for (const { failed } of pending) failed(new HaftError('HAFT_E_CLOSED'));
+  }
+
+  // Code of the user's: it may close the realm, delete the object, or ask for this very move.
+  #serialized(handle: number, object: object, of: MovableKind): string | Uint8Array {
+    this.#moving.add(handle);
+    try {
+      const data = serialized(object, of);
+      this.#realm.check(handle);
+      return data;
+    } finally {
+      this.#moving.delete(handle);
+    }
   }
 
   // Messages that come meanwhile wait: what they change would be lost with the object that stays behind.
@@ -210,6 +232,10 @@ function serialized(object: object, of: MovableKind): string | Uint8Array {
 function requireMovable(of: Kind | undefined, handle?: number): asserts of is MovableKind {
   if (of instanceof Kind && of.serialize !== undefined && of.deserialize !== undefined) return;
   const name = of instanceof Kind ? of.name : 'none';
-  const message = `objects of kind ${name} cannot be moved: define the kind with serialize and deserialize`;
-  throw new HaftError('HAFT_E_KIND', { ...(handle === undefined ? {} : { handle }), kind: name, message });
+  throw new HaftError('HAFT_E_KIND', {
+    ...(handle === undefined ? {} : { handle }),
+    kind: name,
+    message: `objects of kind ${name} cannot be moved`,
+    next: 'define the kind with serialize and deserialize',
+  });
 }

@@ -64,6 +64,16 @@ const RANGES: Readonly<Record<string, Readonly<Record<string, Range>>>> = {
 };
 const FUNCTIONS = ['serialize', 'deserialize'] as const;
 
+/** The signal of what can be cancelled. @throws HaftError `HAFT_E_ARGUMENT` */
+export function signalOf(options: { signal?: AbortSignal | undefined } | undefined): AbortSignal | undefined {
+  const signal = options?.signal;
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw new HaftError('HAFT_E_ARGUMENT', {
+    message: 'options.signal is no AbortSignal',
+    next: 'pass { signal } of an AbortController, or nothing',
+  });
+}
+
 /** The options as they are from now on. @throws HaftError `HAFT_E_ARGUMENT` */
 export function checkOptions<T>(
   kind: string,
@@ -71,7 +81,8 @@ export function checkOptions<T>(
   options: KindOptions<T>,
 ): KindOptions<T> {
   const refuse = (message: string): never => {
-    throw new HaftError('HAFT_E_ARGUMENT', { kind, message });
+    const next = 'see KindOptions, and docs/concepts.md';
+    throw new HaftError('HAFT_E_ARGUMENT', { kind, message, next });
   };
   if (!isObject(options)) refuse('the options are not an object');
   const checked: Record<string, unknown> = {};

@@ -23,6 +23,7 @@ import type { Kind, Op } from './kind.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
+import { signalOf } from './options.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const NUMBER_PLACE = (EXCHANGE >> 3) + (EXCHANGE_NUMBER >> 1);
@@ -119,10 +120,14 @@ export class Registry extends Handles {
     );
     this.#collector = new Collector(this.#collectable());
     this.#mover = new Mover(this.#movable());
-    this.#forwarder = new Forwarder(native, (status, { handle, now, op }) => {
-      this.#mailboxes.countDeclined(handle);
-      this.#report(errorOfStatus(status, { handle: now }), handle, op);
-    });
+    this.#forwarder = new Forwarder(
+      native,
+      (handle) => (this.#moved(handle) === STATUSES.HAFT_OK.status ? this.#f64[NUMBER_PLACE]! : 0),
+      (status, { handle, now, op }) => {
+        this.#mailboxes.countDeclined(handle);
+        this.#report(errorOfStatus(status, { handle: now }), handle, op);
+      },
+    );
   }
 
   #answerDoorbell(): void {
@@ -168,7 +173,7 @@ export class Registry extends Handles {
   useKoffi<T>(koffi: Koffi<T>): this {
     this.requireOpen();
     if (this.#dropKoffi) return this;
-    const callback = koffi.register(() => this.#mailboxes.direct(), koffi.pointer(koffi.proto('void()')));
+    const callback = koffi.register(() => this.#mailboxes.direct(), callbackType(koffi));
     this.#native.useKoffi(callback);
     this.#dropKoffi = () => koffi.unregister(callback);
     return this;
@@ -203,7 +208,8 @@ export class Registry extends Handles {
    * @throws HaftError `HAFT_E_CLOSED` when the registry closes, unless `EVENT.closing` is among the events;
    * `HAFT_E_ARGUMENT`; or the signal's reason.
    */
-  async wait(events: number, { signal }: { signal?: AbortSignal } = {}): Promise<number> {
+  async wait(events: number, options?: { signal?: AbortSignal }): Promise<number> {
+    const signal = signalOf(options);
     if (this.closed && (events & EVENT.closing) !== 0) return EVENT.closing;
     this.requireOpen();
     return this.#waits.wait(events, signal);
@@ -239,7 +245,10 @@ export class Registry extends Handles {
     const object = this.get(handle);
     if (realm === this.id) return handle;
     if (!Number.isInteger(timeoutMilliseconds) || timeoutMilliseconds <= 0) {
-      throw new HaftError('HAFT_E_ARGUMENT', { message: 'timeoutMilliseconds is a whole number above 0' });
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        message: `timeoutMilliseconds is ${String(timeoutMilliseconds)}`,
+        next: 'give a whole number above 0',
+      });
     }
     const kind = this.#kinds[this.kindNumberOf(handle)];
     const now = await this.#mover.move(handle, object as object, kind, realm, timeoutMilliseconds);
@@ -256,11 +265,16 @@ export class Registry extends Handles {
     this.requireOpen();
     const known = normalize(handle);
     if (!isInHandleRange(known)) throw new HaftError('HAFT_E_FORGED', { handle });
-    this.#f64[HANDLE_PLACE] = known;
-    this.#native.moved();
-    const status = this.#i32[STATUS_WORD]!;
+    const status = this.#moved(known);
     if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle });
     return this.#f64[NUMBER_PLACE]! as Handle<T>;
+  }
+
+  // Status out; the number is where the object lives.
+  #moved(handle: number): number {
+    this.#f64[HANDLE_PLACE] = handle;
+    this.#native.moved();
+    return this.#i32[STATUS_WORD]!;
   }
 
   /**
@@ -270,9 +284,9 @@ export class Registry extends Handles {
    *
    * @throws HaftError `HAFT_E_CLOSED`; or the signal's reason. A run that nobody waits for any more stops.
    */
-  async collect({ signal }: { signal?: AbortSignal } = {}): Promise<Collected> {
+  async collect(options?: { signal?: AbortSignal }): Promise<Collected> {
     this.requireOpen();
-    return this.#collector.collect(signal);
+    return this.#collector.collect(signalOf(options));
   }
 
   /** The result of the latest run of `collect`. */
@@ -361,7 +375,8 @@ export class Registry extends Handles {
     } else {
       if (!this.#kinds[number].hasOptionsOf(kind)) {
         const message = 'the registry knows a kind of this name and these signatures, with other options';
-        throw new HaftError('HAFT_E_ARGUMENT', { kind: kind.name, message });
+        const next = 'define it once, and share the kind';
+        throw new HaftError('HAFT_E_ARGUMENT', { kind: kind.name, message, next });
       }
       this.#alike.set(kind, number);
     }
@@ -432,7 +447,10 @@ export class Registry extends Handles {
         this.#report(new HaftError('HAFT_E_STALE', { handle, kind: op.kindName, message }), handle, op);
       },
       hasMoved: (handle) => this.#left.has(handle),
-      sendOn: (handle, op, args) => this.#sendOn(handle, op, args),
+      sendOn: (handle, op, args) => {
+        this.#sendOn(handle, op, args);
+        this.#forwarder.flush();
+      },
       reportDeclined: (code, message, handle, op) => {
         if (this.#events.listenerCount('error') === 0) return;
         this.#report(new HaftError(code, { handle, kind: op.kindName, message }), handle, op);
@@ -476,6 +494,7 @@ export class Registry extends Handles {
   #movable(): Movable {
     return {
       native: this.#native,
+      check: (handle) => void this.get(handle as Handle),
       numberOf: (kind) => this.numberOf(kind),
       create: (object, kind) => this.create(object, kind),
       createOwn: (object, kind) => {
@@ -510,12 +529,20 @@ export class Registry extends Handles {
       this.#mailboxes.declinePost(message, true);
       this.#sendOn(handle, message.op, message.args);
     }
+    this.#forwarder.flush();
+    // Until then the old slot keeps the object, whoever releases it there.
+    this.#mailboxes.whenDrained(() => this.#forwarder.whenSent(handle, () => this.#letGo(handle)));
+  }
+
+  #letGo(handle: number): void {
+    this.#f64[HANDLE_PLACE] = handle;
+    this.#native.letGo();
   }
 
   #sendOn(handle: number, op: Op, args: readonly unknown[]): void {
     const { now, kindNumber } = this.#left.get(handle)!;
     const number = (kindNumber << 16) | this.#kinds[kindNumber]!.ops.indexOf(op);
-    this.#forwarder.send(handle, now, number, op, args);
+    this.#forwarder.add(handle, now, number, op, args);
   }
 
   // Frees the slots of the oldest moves: their handles are stale from now on.
@@ -559,4 +586,12 @@ export class Registry extends Handles {
     if (held > 0 || this.#collector.active) this.#native.ref();
     else this.#native.unref();
   }
+}
+
+// koffi keeps every type that is made: one is enough for all registries.
+const callbackTypes = new WeakMap<object, unknown>();
+
+function callbackType<T>(koffi: Koffi<T>): T {
+  if (!callbackTypes.has(koffi)) callbackTypes.set(koffi, koffi.pointer(koffi.proto('void()')));
+  return callbackTypes.get(koffi) as T;
 }

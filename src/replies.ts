@@ -4,7 +4,6 @@ import type { NativeRealm } from './binding.js';
 import {
   EXCHANGE,
   EXCHANGE_FLAG,
-  EXCHANGE_HANDLE,
   EXCHANGE_STATUS,
   EXCHANGE_WAKE,
   EXCHANGE_WORDS,
@@ -21,22 +20,24 @@ import {
   RING_DECLINED,
   RING_DELIVERED,
 } from './constants.js';
-import { isInHandleRange } from './handle.js';
-import { type Op, TYPES } from './kind.js';
+import type { Op } from './kind.js';
 import { describe, type Wire } from './wire.js';
 
 const WAKE_MOST = EXCHANGE_WORDS - EXCHANGE_WAKE;
 const NUMBER_MASK = (1 << REPLY_NUMBER_BITS) - 1;
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
-const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const GIVEN_UP_WORD = GIVEN_UP >> 2;
 const WAKE_WORD = (EXCHANGE >> 2) + EXCHANGE_WAKE;
 
 /** A call that a promise is to answer. */
 interface Later {
   readonly reply: number;
+  readonly ended: Ended | undefined;
 }
+
+/** Told once what a call came to; false: an error, a result of another type, or its caller had left. */
+type Ended = (well: boolean) => void;
 
 export class Replies {
   readonly #native: NativeRealm;
@@ -75,10 +76,13 @@ export class Replies {
     return false;
   }
 
-  /** @throws an error with a status for a result that is not of the op's type. */
-  answer(reply: number, handle: number, op: Op, result: unknown): void {
+  /**
+   * Whether the caller still waits.
+   * @throws an error with a status for a result that is not of the op's type.
+   */
+  answer(reply: number, handle: number, op: Op, result: unknown): boolean {
     this.#wire.writeResult(replyOffset(reply), op, result);
-    this.#finish(reply, handle, RING_DELIVERED);
+    return this.#finish(reply, handle, RING_DELIVERED);
   }
 
   answerError(reply: number, handle: number, error: unknown, counter = RING_DELIVERED): void {
@@ -88,6 +92,17 @@ export class Replies {
     this.#finish(reply, handle, counter);
   }
 
+  /** For a call that was begun, and perhaps answered, when the stack was full. */
+  answerFailed(reply: number, handle: number): void {
+    const word = replyOffset(reply) >> 2;
+    const sequence = reply >>> REPLY_NUMBER_BITS;
+    const state = Atomics.load(this.#i32, word);
+    if (state === doneWord(sequence - 1) && !this.start(reply)) return;
+    if (state === doneWord(sequence)) this.#wake(reply);
+    else if (state >>> REPLY_SEQUENCE_SHIFT === sequence && state !== laterWord(reply))
+      this.answerError(reply, handle, new RangeError('the stack was full'));
+  }
+
   /** The handler did not run. */
   decline(reply: number, handle: number, status: number): void {
     this.#wire.writeStatus(replyOffset(reply), status);
@@ -95,25 +110,32 @@ export class Replies {
   }
 
   /** Answers when the promise settles. */
-  answerLater(reply: number, handle: number, op: Op, result: PromiseLike<unknown>): void {
-    const later = this.#begin(reply);
-    const settle = (answer: () => void, value?: unknown) => {
+  answerLater(reply: number, handle: number, op: Op, result: PromiseLike<unknown>, ended?: Ended): void {
+    const later = this.#begin({ reply, ended });
+    const settle = (answer: () => boolean, value?: unknown) => {
       if (this.#closed) return;
       if (!this.#takeBack(later)) {
-        this.#drop(op, value); // its caller has left
+        this.#wire.dropResult(op, value); // its caller has left
         return;
       }
+      let well = false;
       try {
-        answer();
+        well = answer();
       } catch (error) {
         this.answerError(reply, handle, error);
       }
+      ended?.(well);
       this.flushWakes();
     };
     // A promise of our own: a thenable need keep to no rule.
     Promise.resolve(result).then(
       (value) => settle(() => this.answer(reply, handle, op, value), value),
-      (error) => settle(() => this.answerError(reply, handle, error)),
+      (error) => {
+        settle(() => {
+          this.answerError(reply, handle, error);
+          return false;
+        });
+      },
     );
   }
 
@@ -124,17 +146,21 @@ export class Replies {
     this.#native.wakeCallers();
   }
 
-  #finish(reply: number, handle: number, counter: number): void {
-    if (this.#closed) return;
+  #finish(reply: number, handle: number, counter: number): boolean {
+    if (this.#closed) return false;
     const word = replyOffset(reply) >> 2;
     const sequence = reply >>> REPLY_NUMBER_BITS;
     const started = startedWord(sequence);
     if (Atomics.compareExchange(this.#i32, word, started, doneWord(sequence)) !== started) {
       this.#discard(reply, true); // its caller has counted it as expired
-      return;
+      return false;
     }
     this.#wire.count(handle, counter);
-    if (Atomics.load(this.#i32, word + (REPLY_SLEEPER >> 2)) === 0) return;
+    if (Atomics.load(this.#i32, word + (REPLY_SLEEPER >> 2)) !== 0) this.#wake(reply);
+    return true;
+  }
+
+  #wake(reply: number): void {
     this.woke = true;
     if (this.wakes === WAKE_MOST) this.flushWakes();
     this.#i32[WAKE_WORD + this.wakes++] = (reply & NUMBER_MASK) - 1;
@@ -153,15 +179,16 @@ export class Replies {
     if (givenUp === this.#givenUp) return;
     this.#givenUp = givenUp;
     for (const [number, later] of this.#later) {
-      if (Atomics.load(this.#i32, replyOffset(later.reply) >> 2) !== laterWord(later.reply))
-        this.#later.delete(number);
+      if (Atomics.load(this.#i32, replyOffset(later.reply) >> 2) === laterWord(later.reply)) continue;
+      this.#later.delete(number);
+      later.ended?.(false);
     }
     this.#promisesWaiting(this.#later.size);
   }
 
   // STARTED -> LATER, unless the caller has given up meanwhile: then the slot is ours to free.
-  #begin(reply: number): Later {
-    const later = { reply };
+  #begin(later: Later): Later {
+    const { reply } = later;
     const word = replyOffset(reply) >> 2;
     const started = startedWord(reply >>> REPLY_NUMBER_BITS);
     if (Atomics.compareExchange(this.#i32, word, started, laterWord(reply)) === started) {
@@ -169,6 +196,7 @@ export class Replies {
       this.#promisesWaiting(this.#later.size);
     } else {
       this.#discard(reply, false);
+      later.ended?.(false);
     }
     return later;
   }
@@ -182,14 +210,9 @@ export class Replies {
     this.#promisesWaiting(this.#later.size);
     const word = replyOffset(reply) >> 2;
     const started = startedWord(reply >>> REPLY_NUMBER_BITS);
-    return Atomics.compareExchange(this.#i32, word, laterWord(reply), started) === laterWord(reply);
-  }
-
-  // A result that nobody will have: the reference that it carries is given back.
-  #drop(op: Op, value: unknown): void {
-    if (op.returns !== TYPES.handle || !isInHandleRange(value)) return;
-    this.#wire.f64[HANDLE_PLACE] = value;
-    this.#native.release();
+    if (Atomics.compareExchange(this.#i32, word, laterWord(reply), started) === laterWord(reply)) return true;
+    later.ended?.(false);
+    return false;
   }
 }
 

@@ -21,7 +21,10 @@ export interface HandleTableOptions {
 
 function option(name: string, value: number, most: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw new HaftError('HAFT_E_ARGUMENT', { message: `${name} must be an integer from 1 to ${most}` });
+  throw new HaftError('HAFT_E_ARGUMENT', {
+    message: `${name} is ${String(value)}`,
+    next: `give a whole number from 1 to ${most}`,
+  });
 }
 
 export class HandleTable extends Handles {

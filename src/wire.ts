@@ -37,6 +37,7 @@ const CELLS_MASK = 31;
 const TYPE_MASK = 15;
 const LENGTH_MASK = ~ASCII_FLAG;
 const SHORT_TEXT = 24;
+const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const SHARD_MASK = SHARDS - 1;
 
 const TYPE_NAMES = Object.keys(TYPES) as TypeName[];
@@ -129,6 +130,13 @@ export class Wire {
     this.i32[(reply + REPLY_STATUS) >> 2] = status;
     this.i32[(reply + REPLY_LENGTH) >> 2] = 0;
     this.i32[(reply + REPLY_IN_HEAP) >> 2] = 0;
+  }
+
+  /** A result that nobody will have: the reference that it carries is given back. The realm is open. */
+  dropResult(op: Op, value: unknown): void {
+    if (op.returns !== TYPES.handle || !isInHandleRange(value)) return;
+    this.f64[HANDLE_PLACE] = value;
+    this.native.release();
   }
 
   /** Writes a handler's result. @throws an error with a status for a value that is not of the type. */

@@ -130,13 +130,37 @@ describe('handlers that fail in a row', () => {
     other.close();
   });
 
-  it('are not arguments that do not fit, and not a result of another type', () => {
-    const all = made();
-    for (let i = 0; i < 5; i++) all.run.postNothing();
+  it('count as results of another type, also of promises', async () => {
+    const { run, later, service } = made();
+    service.run = () => 'text' as never;
+    service.later = async () => 'text' as never;
+    for (const sender of [run, later, run]) {
+      expect((await sender.begin(1).end())[0]).toBe(statusOf('HAFT_E_RESULT'));
+    }
+    expect(run.post(1)).toBe(BREAKER);
+  });
+
+  it('count as results of another type of calls of the same thread', () => {
+    const { run, service } = made();
+    service.run = () => 'text' as never;
+    for (let i = 0; i < 3; i++) expect(run.call(1)[0]).toBe(statusOf('HAFT_E_RESULT'));
+    expect(run.post(1)).toBe(BREAKER);
+  });
+
+  it('count as calls whose promises are not settled in time', async () => {
+    const { run, later, service } = made();
+    // One whose time is over before its handler has begun says nothing of the handler.
+    while (service.settle.length < 3) {
+      expect((await later.begin(1, 20).end())[0]).toBe(statusOf('HAFT_E_TIMEOUT'));
+    }
+    await until(() => run.post(1) === BREAKER);
+  });
+
+  it('are not arguments that do not fit', () => {
+    const { run } = made();
+    for (let i = 0; i < 5; i++) run.postNothing();
     host.drain();
-    all.service.run = () => 'text' as never;
-    for (let i = 0; i < 5; i++) expect(all.run.call(1)[0]).toBe(statusOf('HAFT_E_RESULT'));
-    expect(all.run.post(1)).toBe(OK);
+    expect(run.post(1)).toBe(OK);
   });
 });
 

@@ -28,6 +28,9 @@ describe.each(['koffi', 'addon'])(
       serving(way, 'a library that joins'));
 
     it('P18: cannot wait for events that only it could cause', () => serving(way, 'waits on the own thread'));
+
+    it('P18: cannot wait for completions of its own calls, which come when it has served or returned', () =>
+      serving(way, 'a queue of its own answers'));
   },
 );
 
@@ -134,6 +137,20 @@ describe('registry.wait', () => {
       assert.equal(await full, EVENT.full);
       assert.equal(await registry.wait(EVENT.empty), EVENT.empty);
       assert.equal(handled, 1025);
+    `);
+    expectExit(ended);
+  });
+
+  it('hears of a long message without room, though there is some for a short one', async () => {
+    const ended = await program(`
+      const host = koffi.load('build/Release/messages.so');
+      host.func('int32_t use_api(void *api)')(registry.apiAddress);
+      const postBytes = host.func('int32_t post_bytes(uint64_t h, uint32_t op, uint32_t length, int32_t filler, int32_t copies)');
+      const takes = registry.fn({ args: ['bytes'] }, () => {});
+      const full = registry.wait(EVENT.full);
+      while (postBytes(takes, opOf(takes, 'call'), 660, 0, 1) === 0);
+      assert.equal(postBytes(takes, opOf(takes, 'call'), 0, 0, 1), 0);
+      assert.equal(await full, EVENT.full);
     `);
     expectExit(ended);
   });

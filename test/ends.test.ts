@@ -65,7 +65,7 @@ describe('a native thread', () => {
   });
 
   it('that ends the process by exit() does so, whatever JavaScript does', async () => {
-    const ways = [[], [], ['busy'], ['busy']];
+    const ways = [[], ['busy'], ['load'], ['load'], ['load'], ['load']];
     const all = await Promise.all(ways.map((more) => run('lives', 'lives.mjs', ['exit', ...more])));
     for (const ended of all) expectExit(ended, 23);
   });

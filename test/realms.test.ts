@@ -15,12 +15,20 @@ describe.each(['koffi', 'addon'])('realms in workers, C called through %s', (way
       'P18: a circle of realms that call each other is told to whoever closes it, and the others go on',
       'a circle',
     ],
+    ['P18: so is one that is closed by a wait for completions', 'a circle of completions'],
     ['P20: haft_blocking holds across a wait for another realm', 'blocking across a wait'],
   ])('%s', (_, name) => program(way, name));
 
-  it.each(['haft_call', 'haft_serve', 'haft_wait', 'haft_find', 'haft_post'])(
-    'P19: a worker is terminated while its own thread is in %s',
-    (place) => program(way, `terminate in ${place}`),
+  it.each([
+    'haft_call',
+    'haft_call_many',
+    'haft_serve',
+    'haft_wait',
+    'haft_find',
+    'haft_post',
+    'haft_queue_next',
+  ])('P19: a worker is terminated while its own thread is in %s', (place) =>
+    program(way, `terminate in ${place}`),
   );
 });
 
@@ -34,8 +42,10 @@ describe('an object that moves to another realm', () => {
     ['takes its references along', 'references'],
     ['receives what came meanwhile, after what came before, in order', 'messages meanwhile'],
     ['is called at its new place by those who are told HAFT_E_MOVED', 'calls meanwhile'],
+    ['is followed by posts that its new mailbox had no room for', 'more than there is room for'],
     ['is followed by threads that post: nothing is lost and nothing comes twice', 'threads that follow'],
     ['moves once at a time', 'one at a time'],
+    ['moves once at a time, also where its serialize asks for it again', 'serialize moves it'],
     ['meets others on the way', 'to and fro'],
     ['loses its names and its place in intern', 'names and intern'],
   ])('%s', (_, name) => move(name));
@@ -51,6 +61,7 @@ describe('an object that cannot move stays, and nothing of it is left elsewhere'
     ['when the other realm closes', 'the other realm closes'],
     ['when the other worker is terminated', 'the other worker is terminated'],
     ['when its own realm closes', 'our realm closes'],
+    ['when its serialize closes its own realm', 'serialize closes'],
     ['when it ends on the way', 'it ends on the way'],
   ])('%s', (_, name) => move(name));
 });

@@ -8,6 +8,7 @@ import { thrown } from './support/tables.js';
 class Job {
   readonly log: string[] = [];
   readonly failures = new Map<number, number>();
+  slow = () => {};
   #fails(n: number): boolean {
     const left = this.failures.get(n) ?? 0;
     this.failures.set(n, left - 1);
@@ -16,6 +17,7 @@ class Job {
   run(n: number): number {
     const fails = this.#fails(n);
     this.log.push(`${n}${fails ? ' fails' : ''}`);
+    this.slow();
     if (fails) throw new Error(`${n}: ${this.failures.get(n)} left`);
     return n;
   }
@@ -111,14 +113,16 @@ describe('a post whose handler throws', () => {
     expect(await other.run.begin(4).end()).toEqual([OK, 4]);
   });
 
-  it('waits: it is counted as sent and neither delivered nor refused; when the registry closes it is refused', () => {
+  it('waits: it is counted as sent and neither delivered nor refused; when the registry closes it was delivered, and failed', () => {
     const { job, run } = made(SlowKind);
     job.failures.set(1, 1);
     for (const n of [1, 2, 3]) run.post(n);
     host.drain();
     expect(host.stats()).toMatchObject({ delivered: 0, refused: 0 });
+    expect(host.told).toEqual([]);
     host.close();
-    expect(host.stats()).toMatchObject({ sent: 3, delivered: 0, refused: 3 });
+    expect(host.stats()).toMatchObject({ sent: 3, delivered: 1, refused: 2 });
+    expect(host.told).toEqual(['1: 0 left']);
   });
 
   it('is tried again in spite of a fake of setImmediate', async () => {
@@ -137,7 +141,7 @@ describe('a post whose handler throws', () => {
       tries = 0;
       run(): void {
         if (this.tries++ === 1) host.close();
-        throw new Error('always');
+        throw new Error(`try ${this.tries}`);
       }
     }
     const ClosingKind = kind(Closing, { run: {} }, { retries: { times: 5 } });
@@ -149,8 +153,8 @@ describe('a post whose handler throws', () => {
     await until(() => closing.tries === 2);
     for (let i = 0; i < 5; i++) await turn();
     expect(closing.tries).toBe(2);
-    expect(host.told).toEqual(['always']);
-    expect(host.stats()).toMatchObject({ sent: 2, delivered: 0, refused: 2 });
+    expect(host.told).toEqual(['try 2']);
+    expect(host.stats()).toMatchObject({ sent: 2, delivered: 1, refused: 1 });
   });
 
   it('with arguments that do not fit is refused, and not tried again', () => {
@@ -236,6 +240,33 @@ describe('a post whose promise rejects', () => {
   });
 });
 
+it('the posts behind one that failed leave turns to timers and I/O, and stay before those that come meanwhile', async () => {
+  const { job, run } = made();
+  const COUNT = 1500;
+  job.failures.set(0, 1);
+  for (let n = 0; n < COUNT; n++) {
+    run.post(n);
+    if (n % 500 === 0) host.drain();
+  }
+  host.drain();
+  expect(job.log).toEqual(['0 fails']);
+  let turns = 0;
+  let next = setImmediate(function count() {
+    turns++;
+    next = setImmediate(count);
+  });
+  job.slow = () => {
+    const end = performance.now() + 0.1;
+    while (performance.now() < end);
+    if (job.log.length === COUNT / 2) run.post(COUNT);
+  };
+  await settled(COUNT + 1);
+  clearImmediate(next);
+  expect(job.log).toEqual(['0 fails', ...Array.from({ length: COUNT + 1 }, (_, n) => `${n}`)]);
+  // All of them take 150 milliseconds at least, and those of one turn little more than two.
+  expect(turns).toBeGreaterThan(25);
+});
+
 describe('a call', () => {
   it('is never tried again', async () => {
     const { job, run } = made();
@@ -287,6 +318,25 @@ it('batches that fail are tried again as they were', async () => {
   expect(log).toEqual([[0, 1], [0, 1], [0, 1], [2, 3], [4]]);
   expect(host.errors).toEqual([]);
   expect(host.stats()).toMatchObject({ sent: 5, delivered: 5 });
+});
+
+it('a batch that has failed when the registry closes was delivered; what waits for one is refused', () => {
+  class Batched {
+    add(batch: [number][]): void {
+      throw new Error(`${batch.length} failed`);
+    }
+  }
+  const BatchedKind = kind(
+    Batched,
+    { add: { args: ['f64'] } },
+    { batch: { max: 3, withinMilliseconds: 60_000 }, retries: { times: 1, afterMilliseconds: 60_000 } },
+  );
+  const add = new Sender(host.create(new Batched(), BatchedKind), BatchedKind, 'add');
+  for (let i = 0; i < 5; i++) add.post(i);
+  host.drain();
+  host.close();
+  expect(host.stats()).toMatchObject({ sent: 5, delivered: 3, refused: 2 });
+  expect(host.told).toEqual(['3 failed']);
 });
 
 it.each([

@@ -187,6 +187,28 @@ describe('haft run', () => {
       expectExit(ended, code);
     });
 
+    it('twice ends it at once, though JavaScript loops', async () => {
+      const loops = file(
+        'loops.mjs',
+        `import fs from 'node:fs';
+        export default () => {
+          setTimeout(() => {
+            for (let at = 0; ; ) if (Date.now() - at > 100) {
+              at = Date.now();
+              fs.writeSync(1, 'loops\\n');
+            }
+          }, 50);
+        };`,
+      );
+      const ended = await haft(['run', host, loops, '--', 'for ever'], {
+        kill: [
+          ['loops', signal],
+          ['loops', signal],
+        ],
+      });
+      expectExit(ended, code);
+    });
+
     it('while the logic starts ends it as well', async () => {
       const slow = file(
         'slow.mjs',

@@ -1,6 +1,8 @@
 // C on JavaScript's own thread: called by JavaScript, it calls JavaScript back. Through koffi, whose C runs on a stack
 // of its own, and through an addon. The cases are in logic/same-thread.mjs.
-import { describe, it } from 'vitest';
+import { Registry } from 'haft';
+import koffi from 'koffi';
+import { describe, expect, it } from 'vitest';
 import { child, expectExit, logicFile } from './support/child.js';
 
 const main = async (way: string, name: string) => {
@@ -12,6 +14,8 @@ describe.each(['koffi', 'addon'])('C that is called through %s', (way) => {
     ['calls back at once, with all sorts of arguments and results', 'call'],
     ['calls back from there again: C -> JavaScript -> C -> JavaScript on one handle', 'nested'],
     ['receives what a handler throws as a status, and leaves no exception behind', 'exceptions'],
+    ['receives its own answer, though a batch calls back when it ends', 'a batch behind it'],
+    ['counts every call, also the one for which the stack is full', 'a full stack'],
     ['cannot wait for a promise: HAFT_E_DEADLOCK', 'a promise'],
     ['is refused for a bad handle as any other thread', 'bad handles'],
     ['P17: overtakes its own posts with a call', 'P17'],
@@ -29,3 +33,20 @@ describe.each(['koffi', 'addon'])('C that is called through %s', (way) => {
 });
 
 it('koffi without useKoffi is HAFT_E_UNSUPPORTED, not a crash', () => main('koffi', 'without useKoffi'));
+
+it('koffi, which forgets no type, is asked for one type by however many registries', () => {
+  let types = 0;
+  const counting = {
+    ...koffi,
+    proto: (text: string) => {
+      types++;
+      return koffi.proto(text);
+    },
+    pointer: (type: never) => {
+      types++;
+      return koffi.pointer(type);
+    },
+  };
+  for (let i = 0; i < 10; i++) new Registry().useKoffi(counting).close();
+  expect(types).toBe(2); // void(), and the pointer to it
+});

@@ -225,6 +225,25 @@ void async_answered(uint32_t realm, uint32_t number) {
   finish(answered);
 }
 
+haft_realm async_awaited(haft_queue queue) {
+  Asyncs &all = asyncs();
+  haft_realm own = 0, other = 0;
+  Lock lock;
+  for (uint32_t realm = 0; realm < kRealms; realm++) {
+    const Pending *entries = all.pending[realm];
+    if (!entries) continue;
+    const uint32_t issued = arena()->realms[realm].replies_issued.load(std::memory_order_relaxed);
+    for (uint32_t i = 0; i < issued; i++) {
+      const Pending &entry = entries[i];
+      if (entry.token == 0 || entry.completer.done || entry.completer.queue != queue) continue;
+      haft_realm &found = on_own_thread(realm) ? own : other;
+      if (other != 0 && other != entry.target.realm_id && &found == &other) return 0;
+      found = entry.target.realm_id;
+    }
+  }
+  return other != 0 ? other : own;
+}
+
 void async_close(uint32_t realm, haft_realm id) {
   Asyncs &all = asyncs();
   for (uint32_t number = 0; number < kReplies; number++) {

@@ -18,4 +18,8 @@ void async_answered(uint32_t realm, uint32_t number);
 // Ends those that are under way in a realm that is closing.
 void async_close(uint32_t realm, haft_realm id);
 
+// The realm whose answers a queue waits for, if it is one: another than the calling thread's own, if there is any such.
+// 0: nobody's, or several realms'.
+haft_realm async_awaited(haft_queue queue);
+
 }  // namespace haft

@@ -30,17 +30,38 @@ void each_own_realm(Act act) {
   }
 }
 
-// P18: follows who waits for whom, from `id` on. Sequentially consistent after our own mark: of two that close a circle
-// at one time, one at least sees the other's.
-bool leads_here(haft_realm id) {
+haft_realm marked(uint64_t word) { return word & (((uint64_t)1 << kMarkShift) - 1); }
+
+// Only the realm's own thread marks it. Sequentially consistent: see leads_here. Within a wait another may begin for the
+// same realm: a word that still holds must not change, or whoever walks twice would not know.
+void mark(uint32_t number, haft_realm target) {
+  std::atomic<uint64_t> &blocked_on = arena()->realms[number].blocked_on;
+  const uint64_t word = blocked_on.load(std::memory_order_relaxed);
+  if (marked(word) == target) return;
+  blocked_on.store(((word >> kMarkShift) + 1) << kMarkShift | target, std::memory_order_seq_cst);
+}
+
+// Follows who waits for whom, from `id` on: the words on the way to a realm of this thread, none if it leads elsewhere.
+std::vector<uint64_t> way_here(haft_realm id) {
+  std::vector<uint64_t> way;
   for (uint32_t step = 0; step < kRealms; step++) {
-    if (!is_open(id)) return false;
-    if (on_own_thread(realm_number(id))) return true;
-    const haft_realm next = arena()->realms[realm_number(id)].blocked_on.load(std::memory_order_seq_cst);
-    if (next == 0 || next == id) return false;
+    if (!is_open(id)) return {};
+    if (on_own_thread(realm_number(id))) return way;
+    const uint64_t word = arena()->realms[realm_number(id)].blocked_on.load(std::memory_order_seq_cst);
+    const haft_realm next = marked(word);
+    if (next == 0 || next == id) return {};
+    way.push_back(word);
     id = next;
   }
-  return false;
+  return {};
+}
+
+// P18: after our own mark, sequentially consistent: of two that close a circle at one time, one at least sees the
+// other's. A second walk has to find the same words, or the circle never was one at any instant.
+bool leads_here(haft_realm id) {
+  if (is_open(id) && on_own_thread(realm_number(id))) return true;
+  const std::vector<uint64_t> way = way_here(id);
+  return !way.empty() && way_here(id) == way;
 }
 
 // Has JavaScript run a request on the realm's own thread: a message without an op. HAFT_E_CLOSED: it is gone.
@@ -58,20 +79,20 @@ haft_status run_request(uint32_t number, ScriptRequest request, double *answer) 
 
 }  // namespace
 
-Blocking::Blocking(haft_realm target) : own_(realms_of_thread != 0) {
+void Blocking::begin(haft_realm target) {
+  own_ = target != 0 && realms_of_thread != 0;
   if (!own_) return;
   each_own_realm([&](uint32_t number, haft_realm id) {
-    said_[number] = is_blocked(arena()->realms[number], id);
-    arena()->realms[number].blocked_on.store(target, std::memory_order_seq_cst);
+    before_.emplace_back(id, marked(arena()->realms[number].blocked_on.load(std::memory_order_relaxed)));
+    mark(number, target);
   });
   deadlock_ = leads_here(target);
 }
 
 Blocking::~Blocking() {
-  if (!own_) return;
-  each_own_realm([&](uint32_t number, haft_realm id) {
-    arena()->realms[number].blocked_on.store(said_[number] ? id : 0, std::memory_order_seq_cst);
-  });
+  for (const auto &[id, target] : before_) {
+    if (is_open(id)) mark(realm_number(id), target);
+  }
 }
 
 int64_t Blocking::slice(int64_t nanoseconds) const { return own_slice(nanoseconds); }
@@ -92,14 +113,16 @@ bool script_runs() {
   return !any || runs;
 }
 
-bool is_blocked(const Realm &realm, haft_realm id) { return realm.blocked_on.load(std::memory_order_seq_cst) == id; }
+bool is_blocked(const Realm &realm, haft_realm id) {
+  return marked(realm.blocked_on.load(std::memory_order_seq_cst)) == id;
+}
 
 haft_status blocking_set(haft_realm realm, bool blocking) {
   const haft_status status = realm_check(realm);
   if (status != HAFT_OK) return fail(status);
   const uint32_t number = realm_number(realm);
   if (!on_own_thread(number)) return fail(HAFT_E_REALM);
-  arena()->realms[number].blocked_on.store(blocking ? realm : 0, std::memory_order_seq_cst);
+  mark(number, blocking ? realm : 0);
   if (blocking) realm_wake_everybody(number);  // P20: those who wait already are told at once
   return HAFT_OK;
 }

@@ -1,7 +1,8 @@
 // Waits on the own thread of a realm: kept from waiting for themselves, and from outliving JavaScript.
 #pragma once
 
-#include <bitset>
+#include <utility>
+#include <vector>
 
 #include "haft.h"
 #include "layout.h"
@@ -9,11 +10,14 @@
 namespace haft {
 
 // Stands for a wait for `target`, another realm, while it lives. Where the thread is the own one of a realm, that realm
-// says for whom it waits, and whoever closes a circle of such waits is told (P18). Other threads pay one look.
+// says for whom it waits, and whoever closes a circle of such waits is told (P18). Other threads pay one look. 0: for
+// none that is known.
 class Blocking {
  public:
-  explicit Blocking(haft_realm target);
+  Blocking() = default;
+  explicit Blocking(haft_realm target) { begin(target); }
   ~Blocking();
+  void begin(haft_realm target);  // once
   Blocking(const Blocking &) = delete;
   Blocking &operator=(const Blocking &) = delete;
 
@@ -22,13 +26,13 @@ class Blocking {
   // Nanoseconds to sleep at most: less on a realm's own thread, which has to look up now and then.
   int64_t slice(int64_t nanoseconds) const;
 
-  // To be asked after each sleep: lets JavaScript notice that it is being terminated. False: it is (P19).
+  // To be asked before each sleep: lets JavaScript notice that it is being terminated. False: it is (P19).
   bool alive() const;
 
  private:
-  const bool own_;
+  bool own_ = false;
   bool deadlock_ = false;
-  std::bitset<kRealms> said_;  // realms that had said haft_blocking, and still do afterwards
+  std::vector<std::pair<haft_realm, haft_realm>> before_;  // the thread's realms, and for whom each waited already
 };
 
 // On the own thread of a realm: lets JavaScript notice that it is being terminated; false: it is (P19). True on any other

@@ -30,7 +30,8 @@ struct Waiter {
 };
 
 // Waits for the reply and copies it out.
-haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haft_value *result) {
+haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, const Blocking &blocking,
+                        haft_value *result) {
   Realm &r = arena()->realms[t.realm];
   Reply &reply = r.replies[token_number(token)];
   const uint32_t sequence = token_sequence(token);
@@ -42,7 +43,6 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
              r.life.load(std::memory_order_relaxed) != open;
     });
   }
-  const Blocking blocking(t.realm_id);
   bool alive = true;
   for (;;) {
     const uint32_t word = reply.state.load(std::memory_order_seq_cst);
@@ -63,8 +63,8 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
       reply.sleeper.store(kAsleep, std::memory_order_seq_cst);
       continue;
     }
-    sleep_on(reply.state, word, blocking.slice(deadline.slice()));
-    alive = blocking.alive();  // P19
+    alive = blocking.alive();  // P19: before the first sleep too, or each wait of a terminated worker takes one
+    if (alive) sleep_on(reply.state, word, blocking.slice(deadline.slice()));
   }
   InFlight counted(t.realm, t.shard);
   if (!still_alive(r.life.load(std::memory_order_seq_cst), t.realm_id) ||
@@ -73,6 +73,12 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, haf
   const haft_status status = read_reply(t.realm, reply, t.handle, result);
   reply_give(t.realm, token);
   return status;
+}
+
+// What JavaScript has counted where the target is.
+double script_counts(const Target &t) {
+  const Counters &c = arena()->realms[t.realm].rings[t.shard].counters;
+  return c.delivered.load(std::memory_order_relaxed) + c.declined.load(std::memory_order_relaxed);
 }
 
 // On the realm's own thread the handler runs at once, ahead of posts that wait in the mailbox: the promise of order
@@ -87,8 +93,10 @@ haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *res
   write_message(plan, t.handle, op, 0, r.direct);
   r.direct_reply.status = HAFT_E_CLOSED;  // stays if JavaScript is gone
   r.direct_reply.length = 0;
+  const double counted = script_counts(t);
   local.direct(local.edge);
-  if (r.direct_reply.status == HAFT_E_UNSUPPORTED) count_failure(t, HAFT_E_UNSUPPORTED);  // koffi's stack
+  // It came to no handler: koffi's stack, or JavaScript's was full.
+  if (r.direct_reply.status != HAFT_OK && script_counts(t) == counted) count_failure(t, HAFT_E_EXCEPTION);
   // P22: the handler may have closed the realm, and nothing counted kept it.
   if (r.life.load(std::memory_order_seq_cst) != open_life(t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
   if (plan.chunk) heap_give(t.realm, plan.chunk);  // here, since JavaScript may not have come to read it
@@ -97,7 +105,7 @@ haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *res
 
 // The first half of a call: a message with a reply slot, or on the own thread all of it (`*token` is 0).
 haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, size_t count, Deadline &deadline,
-                       Target *t, uint32_t *token, haft_value *result) {
+                       Blocking &blocking, Target *t, uint32_t *token, haft_value *result) {
   *token = 0;
   haft_status status = address(handle, op, t);
   if (status != HAFT_OK) return status;
@@ -105,7 +113,8 @@ haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, s
   status = plan_message(t->realm_id, args, count, &plan);
   if (status != HAFT_OK) return status;
   if (on_own_thread(t->realm)) return call_direct(*t, op, plan, result);
-  if (realms_of_thread != 0 && Blocking(t->realm_id).deadlock()) {  // P18: before anything is sent
+  blocking.begin(t->realm_id);
+  if (blocking.deadlock()) {  // P18: before anything is sent
     count_failure(*t, HAFT_E_DEADLOCK);
     return fail(HAFT_E_DEADLOCK, handle);
   }
@@ -179,6 +188,15 @@ haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t 
   return send(t, op, plan, 0, HAFT_E_FULL, deadline);
 }
 
+haft_status offer(haft_handle handle, haft_op op, const haft_value *args, size_t count) {
+  Target t;
+  haft_status status = address(handle, op, &t, false);
+  if (status != HAFT_OK) return status;
+  Plan plan;
+  status = plan_message(t.realm_id, args, count, &plan);
+  return status == HAFT_OK ? try_send(t, op, plan, 0) : status;
+}
+
 haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                  haft_value *result) {
   haft_value dropped = kVoid;
@@ -187,8 +205,9 @@ haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t 
   Deadline deadline(timeout_ms);
   Target t;
   uint32_t token;
-  haft_status status = begin_call(handle, op, args, count, deadline, &t, &token, &out);
-  if (status == HAFT_OK && token != 0) status = await_reply(t, token, deadline, &out);
+  Blocking blocking;  // all the time: whoever closes a circle finds it whole
+  haft_status status = begin_call(handle, op, args, count, deadline, blocking, &t, &token, &out);
+  if (status == HAFT_OK && token != 0) status = await_reply(t, token, deadline, blocking, &out);
   if (status == HAFT_OK && !result) value_drop(&dropped);
   return status;
 }
@@ -206,15 +225,17 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
     for (size_t i = 0; i < n; i++) {
       haft_request &q = requests[from + i];
       haft_value result = kVoid;
+      Blocking blocking;
       const haft_status status =
-          begin_call(q.handle, q.op, q.args, q.count, deadline, &sent[i].target, &sent[i].token, &result);
+          begin_call(q.handle, q.op, q.args, q.count, deadline, blocking, &sent[i].target, &sent[i].token, &result);
       settle(q, status, result);
     }
     // The last one first: when it has its answer, most of the others do, and the thread has slept once.
     for (size_t i = n; i-- > 0;) {
       if (sent[i].token == 0) continue;
       haft_value result = kVoid;
-      const haft_status status = await_reply(sent[i].target, sent[i].token, deadline, &result);
+      const Blocking blocking(sent[i].target.realm_id);
+      const haft_status status = await_reply(sent[i].target, sent[i].token, deadline, blocking, &result);
       settle(requests[from + i], status, result);
     }
   }

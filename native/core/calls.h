@@ -6,6 +6,8 @@
 namespace haft {
 
 haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full);
+// A post that does not wait. A failure is the caller's to count.
+haft_status offer(haft_handle handle, haft_op op, const haft_value *args, size_t count);
 haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                  haft_value *result);
 haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms);

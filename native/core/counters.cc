@@ -54,6 +54,7 @@ void count_message(const Target &t, std::atomic<uint64_t> Counters::*counter) {
 }
 
 void count_failure(const Target &t, haft_status status) {
+  if (status == HAFT_E_MOVED) return;  // it is counted where it goes now
   count_message(t, status == HAFT_E_TIMEOUT ? &Counters::expired : &Counters::refused);
 }
 

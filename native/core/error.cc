@@ -12,7 +12,7 @@ struct LastError {
   haft_error error;
   char text[kTextBytes];
 };
-thread_local LastError last = {{sizeof(haft_error), HAFT_OK, HAFT_NULL, "HAFT_OK", "success", ""}, {0}};
+thread_local LastError last = {{sizeof(haft_error), HAFT_OK, HAFT_NULL, "HAFT_OK", "success", "", ""}, {0}};
 
 }  // namespace
 
@@ -58,6 +58,7 @@ haft_status fail(haft_status status, haft_handle handle, const char *detail) {
   last.error.name = status_name(status);
   last.error.message = detail ? detail : status_message(status);
   last.error.stack = "";
+  last.error.next = status_next(status);
   return status;
 }
 

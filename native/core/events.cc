@@ -91,8 +91,8 @@ haft_status wait_for(haft_realm realm, uint32_t events, int64_t timeout_ms, uint
     const int64_t slice = deadline.slice();
     if (slice == 0) return fail(HAFT_E_TIMEOUT);
     if (blocking.deadlock()) return fail(HAFT_E_DEADLOCK);  // P18; the own thread waits for itself
-    sleep_on(changed, seen, blocking.slice(slice));
     alive = blocking.alive();  // P19
+    if (alive) sleep_on(changed, seen, blocking.slice(slice));
   }
 }
 

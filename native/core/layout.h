@@ -163,6 +163,7 @@ static_assert(sizeof(Reply) == 256, "four cache lines");
 constexpr uint32_t kRealms = 128;  // open at one time
 constexpr unsigned kRealmNumberBits = 8;
 constexpr uint64_t kRealmNumberMask = (1u << kRealmNumberBits) - 1;
+constexpr unsigned kMarkShift = 40;  // of Realm::blocked_on: an id is below, by a count of realms of 32 bits
 
 constexpr uint32_t kEvents = 32;  // bits of HAFT_EVENT_*
 
@@ -192,6 +193,7 @@ struct Realm {
   std::atomic<uint32_t> replies_issued;            // the rest were never taken
   alignas(64) std::atomic<uint32_t> names_changed;  // futex
   // The realm whose answer the realm's own thread waits for; its own id: it waits for something that haft does not know.
+  // Above kMarkShift a count of the changes: who reads the same word twice knows that it held meanwhile.
   std::atomic<uint64_t> blocked_on;
   std::atomic<uint64_t> acceptor;  // the handle of the object that accepts moved ones, or HAFT_NULL
   alignas(64) std::atomic<uint32_t> event_waiters;  // so many wait in haft_wait: events are counted only for them

@@ -15,15 +15,17 @@ bool has_room(uint64_t tail, uint32_t head, uint32_t cells) {
 }
 
 // A message does not wrap round the ring's end: the rest of the ring is claimed with it and skipped.
-uint32_t cells_to_end(uint64_t tail) { return kRingCells - ((uint32_t)tail & (kRingCells - 1)); }
+uint32_t cells_skipped(uint64_t tail, uint32_t cells) {
+  const uint32_t to_end = kRingCells - ((uint32_t)tail & (kRingCells - 1));
+  return cells > to_end ? to_end : 0;
+}
 
 }  // namespace
 
 Claim claim(Ring &ring, uint32_t cells) {
   uint64_t tail = ring.tail.load(std::memory_order_relaxed);
   for (;;) {
-    const uint32_t to_end = cells_to_end(tail);
-    const uint32_t skipped = cells > to_end ? to_end : 0;
+    const uint32_t skipped = cells_skipped(tail, cells);
     const uint32_t wanted = skipped + cells;
     // Acquire: JavaScript has read the cells before it advanced the head, so they may be written again.
     if (!has_room(tail, ring.known_head.load(std::memory_order_acquire), wanted)) {
@@ -150,7 +152,7 @@ void sleep_for_space(Ring &ring, uint32_t cells, int64_t nanoseconds) {
   ring.space_wanted.store(1, std::memory_order_seq_cst);
   // Sequentially consistent on both sides: either we see the head that the drain advanced, or it sees our wish.
   const uint64_t tail = ring.tail.load(std::memory_order_seq_cst);
-  if (has_room(tail, ring.head.load(std::memory_order_seq_cst), cells)) return;
+  if (has_room(tail, ring.head.load(std::memory_order_seq_cst), cells_skipped(tail, cells) + cells)) return;
   sleep_on(ring.space_wanted, 1, nanoseconds);
 }
 

@@ -128,8 +128,8 @@ haft_status name_find(haft_realm realm, const char *name, haft_kind kind, int64_
     status = look(realm, key, kind, found);
     if (status == HAFT_OK) return HAFT_OK;
     if (status != HAFT_E_NOT_FOUND || deadline.passed()) return fail(status);
-    sleep_on(changed, seen, blocking.slice(deadline.slice()));
     if (!blocking.alive()) return fail(HAFT_E_CLOSED);  // P19
+    sleep_on(changed, seen, blocking.slice(deadline.slice()));
   }
 }
 

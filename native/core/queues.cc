@@ -8,6 +8,7 @@
 #include <deque>
 #include <mutex>
 
+#include "async.h"
 #include "blocking.h"
 #include "calls.h"
 #include "error.h"
@@ -98,8 +99,10 @@ haft_status queue_next(haft_queue queue, int64_t timeout_ms, haft_completion *co
     }
     const int64_t slice = own_slice(deadline.slice());
     if (slice == 0) return fail(HAFT_E_TIMEOUT);
-    poll(&waiting, 1, (int)(slice / 1000000) + 1);
+    const Blocking blocking(realms_of_thread == 0 ? 0 : async_awaited(queue));
+    if (blocking.deadlock()) return fail(HAFT_E_DEADLOCK);  // P18
     if (!script_runs()) return fail(HAFT_E_CLOSED);  // P19
+    poll(&waiting, 1, (int)(slice / 1000000) + 1);
   }
 }
 

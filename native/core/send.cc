@@ -15,12 +15,12 @@ namespace {
 
 constexpr int64_t kHeapPollNanoseconds = 1000 * 1000;
 
-// Fills the claimed cells with nothing: the drain skips them.
-haft_status withdraw(const Claim &claimed, uint32_t cells) {
+// Fills the claimed cells with nothing: the drain skips them. It may have stopped at them, so it is told (P10).
+void withdraw(const Target &t, const Claim &claimed, uint32_t cells) {
   claimed.cell->op.store(0, std::memory_order_relaxed);
   claimed.cell->shape.store(cells << kShapeCellsShift, std::memory_order_relaxed);
   publish(claimed);
-  return HAFT_E_CLOSED;
+  notify_mailbox(t.realm, t.realm_id, t.shard);
 }
 
 haft_status found_full(const Target &t) {
@@ -28,8 +28,18 @@ haft_status found_full(const Target &t) {
   if (!still_open(t)) return HAFT_E_CLOSED;  // nobody makes room in a closed realm
   Realm &r = arena()->realms[t.realm];
   note_fill(r.rings[t.shard], kRingCells);
-  if (r.event_waiters.load(std::memory_order_relaxed) != 0) happened(t.realm, HAFT_EVENT_FULL);
+  const bool script_waits = r.script_waits.load(std::memory_order_relaxed) != 0;
+  if (script_waits || r.event_waiters.load(std::memory_order_relaxed) != 0) happened(t.realm, HAFT_EVENT_FULL);
+  if (script_waits) ring_doorbell(t.realm);
   return HAFT_E_FULL;
+}
+
+// After a claim: HAFT_OK, or why the message would not find the object, so that the claim is withdrawn. As P5: the mark
+// of a move comes before the tails are read until which the old slot keeps the object, the claim before this look.
+haft_status look_again(const Target &t) {
+  if (!still_open(t)) return HAFT_E_CLOSED;
+  if (moved_away(t)) return HAFT_E_MOVED;
+  return same_life(t) ? HAFT_OK : HAFT_E_STALE;  // it moved, and that is forgotten
 }
 
 // A message whose tail goes to the heap: counted in flight, since it takes memory of the realm before it claims.
@@ -43,6 +53,13 @@ haft_status try_send_long(const Target &t, haft_op op, Plan &plan, uint32_t repl
     heap_give(t.realm, plan.chunk);
     plan.chunk = 0;
     return found_full(t);
+  }
+  const haft_status status = look_again(t);
+  if (status != HAFT_OK) {
+    heap_give(t.realm, plan.chunk);
+    plan.chunk = 0;
+    withdraw(t, claimed, 2);
+    return status;
   }
   write_message(plan, t.handle, op, reply, claimed.cell);
   publish(claimed);
@@ -84,11 +101,15 @@ haft_status send_when_room(const Target &t, haft_op op, Plan &plan, uint32_t rep
       status = HAFT_E_DEADLOCK;  // P20
       break;
     }
+    if (!blocking.alive()) {
+      status = HAFT_E_CLOSED;  // P19
+      break;
+    }
     if (status == HAFT_E_FULL)
       sleep_for_space(r.rings[t.shard], cells_of(plan), slice);
     else
       sleep_for(slice < kHeapPollNanoseconds ? slice : kHeapPollNanoseconds);
-    status = blocking.alive() ? try_send(t, op, plan, reply) : HAFT_E_CLOSED;  // P19
+    status = try_send(t, op, plan, reply);
   }
   note_longest_wait(t, now_nanoseconds() - began);
   if (status != HAFT_OK) count_failure(t, status);
@@ -97,14 +118,14 @@ haft_status send_when_room(const Target &t, haft_op op, Plan &plan, uint32_t rep
 
 }  // namespace
 
-haft_status address(haft_handle handle, haft_op op, Target *target) {
+haft_status address(haft_handle handle, haft_op op, Target *target, bool counts) {
   uint64_t word;
   const haft_kind kind = HAFT_OP_KIND(op);
   const haft_status status = slot_check(handle, kind, &word, target);
   if (status != HAFT_OK) return status;
   if (kind == 0 || (op & 0xffff) >= kind_ops(kind)) return fail(HAFT_E_OP, handle);
   if (kind_refused(kind, target->realm)) {
-    count_message(*target, &Counters::refused);
+    if (counts) count_message(*target, &Counters::refused);
     return fail(HAFT_E_BREAKER, handle);
   }
   return HAFT_OK;
@@ -116,7 +137,11 @@ haft_status try_send(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
   if (!claimed.cell) return found_full(t);
   // P21: a claim that is not yet published is what counts us in; a realm that closes waits for it. So first the claim,
   // then the look at the realm, both sequentially consistent.
-  if (!still_open(t)) return withdraw(claimed, plan.cells);
+  const haft_status status = look_again(t);
+  if (status != HAFT_OK) {
+    withdraw(t, claimed, plan.cells);
+    return status;
+  }
   write_message(plan, t.handle, op, reply, claimed.cell);
   publish(claimed);
   notify_mailbox(t.realm, t.realm_id, t.shard);

@@ -8,8 +8,8 @@
 namespace haft {
 
 // Checks the handle and the op against the slot: nothing is sent to an object of another kind, nor while the kind's
-// breaker is open.
-haft_status address(haft_handle handle, haft_op op, Target *target);
+// breaker is open. Such a refusal is counted, unless the caller does (`counts` false).
+haft_status address(haft_handle handle, haft_op op, Target *target, bool counts = true);
 
 // One try: HAFT_E_FULL or HAFT_E_NO_MEMORY when there is no room now; HAFT_E_CLOSED.
 haft_status try_send(const Target &target, haft_op op, Plan &plan, uint32_t reply);

@@ -89,6 +89,15 @@ bool still_open(const Target &t) {
          a->directory[t.index >> kBlockBits].load(std::memory_order_seq_cst) == t.realm_id;  // P23
 }
 
+bool same_life(const Target &t) {
+  return word_generation(t.slot->word.load(std::memory_order_seq_cst)) == handle_generation(t.handle);
+}
+
+bool moved_away(const Target &t) {
+  const uint64_t word = t.slot->word.load(std::memory_order_seq_cst);
+  return word_state(word) == kMoved && word_generation(word) == handle_generation(t.handle);
+}
+
 haft_status grade(const Target &t, uint64_t word) {
   const uint64_t generation = handle_generation(t.handle);
   if (word_generation(word) == generation) {
@@ -216,13 +225,14 @@ haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now) {
   uint64_t word = t.slot->word.load(std::memory_order_relaxed);
   while ((status = grade(t, word)) == HAFT_OK) {
     const int64_t references = word_references(word);
-    if (references != given) {
-      status = add_references(now, references - given);
+    if (references + 1 != given) {
+      status = add_references(now, references + 1 - given);
       if (status != HAFT_OK) break;
-      given = references;
+      given = references + 1;
     }
-    const uint64_t moved = (word & ~(kReferenceMask | 7ull << kStateShift)) | (uint64_t)kMoved << kStateShift;
-    if (!t.slot->word.compare_exchange_strong(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
+    const uint64_t moved = (word & ~(kReferenceMask | 7ull << kStateShift)) | (uint64_t)kMoved << kStateShift | 1;
+    // Sequentially consistent, before the tails are read: see moved_away.
+    if (!t.slot->word.compare_exchange_strong(word, moved, std::memory_order_seq_cst, std::memory_order_relaxed))
       continue;
     // After the mark: before it the link may be the list's, by a last release. Release: see slot_moved.
     t.slot->link.store(now, std::memory_order_release);
@@ -232,13 +242,33 @@ haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now) {
   return status;
 }
 
+namespace {
+
+// The object may have moved on. Nobody else changes a word that is not live.
+void give_back_moved(Slot &slot) {
+  const uint64_t word = slot.word.load(std::memory_order_relaxed);
+  if (word_references(word) == 0) return;
+  slot.word.store(word & ~kReferenceMask, std::memory_order_relaxed);
+  haft_handle now = slot.link.load(std::memory_order_relaxed);
+  while (slot_release(now) == HAFT_E_MOVED && slot_moved(now, &now) == HAFT_OK) {
+  }
+}
+
+}  // namespace
+
+void slot_let_go(haft_handle handle, uint64_t realm_id) {
+  Target t;
+  if (locate(handle, &t) == HAFT_OK && t.realm_id == realm_id && moved_away(t)) give_back_moved(*t.slot);
+}
+
 haft_status slot_forget(haft_handle handle, uint64_t realm_id, bool *retired) {
   Target t;
   const haft_status status = locate(handle, &t);
   if (status != HAFT_OK) return status;
   if (t.realm_id != realm_id) return HAFT_E_REALM;
+  if (!moved_away(t)) return HAFT_E_STALE;
+  give_back_moved(*t.slot);
   const uint64_t word = t.slot->word.load(std::memory_order_relaxed);
-  if (grade(t, word) != HAFT_E_MOVED) return HAFT_E_STALE;
   const uint64_t next = next_life(arena(), t.index, word);
   forget_link(*t.slot);
   // Nobody else changes a word that is not live.
@@ -331,7 +361,11 @@ void blocks_abandon(uint64_t realm_id) {
       const uint32_t index = (block << kBlockBits) + i;
       std::atomic<uint64_t> &slot = a->slots[index].word;
       uint64_t word = slot.load(std::memory_order_relaxed);
-      if (word_state(word) == kMoved) forget_link(a->slots[index]);
+      if (word_state(word) == kMoved) {
+        give_back_moved(a->slots[index]);
+        forget_link(a->slots[index]);
+        word = slot.load(std::memory_order_relaxed);
+      }
       // A retain or release that looked before the realm closed may still change the word: hence the loop.
       while (word_state(word) != kFree && word_state(word) != kRetired) {
         if (slot.compare_exchange_weak(word, next_life(a, index, word), std::memory_order_relaxed)) break;

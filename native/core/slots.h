@@ -36,6 +36,10 @@ haft_status locate(haft_handle handle, Target *target);
 // it also means that the realm waits for us (P23).
 bool still_open(const Target &target);
 
+// Whether the slot is the handle's still, live or not; and whether it is one that the object has left.
+bool same_life(const Target &target);
+bool moved_away(const Target &target);
+
 // What word A says of the handle: HAFT_OK while it is live, else HAFT_E_STALE, HAFT_E_MOVED or HAFT_E_FORGED.
 haft_status grade(const Target &target, uint64_t word);
 
@@ -57,9 +61,13 @@ haft_status slot_moved(haft_handle handle, haft_handle *now);
 // ZOMBIE is left to the drain and reported as stale (P3).
 haft_status slot_delete(haft_handle handle, uint64_t realm_id, bool *retired);
 
-// The object lives on under `now`, which carries one reference: gives that as many as the live handle has, and marks
-// the slot. It is neither free nor live until slot_forget. Nothing has changed if it fails.
+// The object lives on under `now`, which carries one reference: gives that as many as the live handle has, and one that
+// the moved slot keeps, so that messages on their way to the old handle still find the object. Marks the slot: it is
+// neither free nor live until slot_forget. Nothing has changed if it fails.
 haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now);
+
+// Gives the reference of a moved slot back: every message to the old handle has been sent on. Once.
+void slot_let_go(haft_handle handle, uint64_t realm_id);
 haft_status slot_forget(haft_handle handle, uint64_t realm_id, bool *retired);
 
 // Takes every reclaim list. The slots stay ZOMBIE until reclaim_free, which comes when all messages that were posted

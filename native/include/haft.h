@@ -167,6 +167,7 @@ typedef struct haft_error {
   const char *name;
   const char *message;
   const char *stack;
+  const char *next; /* what to do about it; since 1.1: only where `size` covers it */
 } haft_error;
 
 /* ---- Values ------------------------------------------------------------------------------------------ */
@@ -451,8 +452,9 @@ static inline haft_status haft_queue_open(haft_queue *queue, int *descriptor) {
 }
 
 /* Takes the oldest completion, and waits up to `timeout_ms` for one. Any number of threads may take from one queue.
-** HAFT_E_TIMEOUT: none; HAFT_E_FORGED: not an open queue; HAFT_E_CLOSED: on the own thread of a realm whose JavaScript
-** is being terminated; HAFT_E_ARGUMENT, HAFT_E_FORKED. */
+** HAFT_E_TIMEOUT: none; HAFT_E_FORGED: not an open queue; HAFT_E_DEADLOCK: on a realm's own thread, where every answer
+** that the queue waits for is that realm's, or of one that waits for it (return to the event loop, or haft_serve);
+** HAFT_E_CLOSED: on the own thread of a realm whose JavaScript is being terminated; HAFT_E_ARGUMENT, HAFT_E_FORKED. */
 static inline haft_status haft_queue_next(haft_queue queue, int64_t timeout_ms, haft_completion *completion) {
   return HAFT_HAS(queue_next) ? haft_plugin_api->queue_next(queue, timeout_ms, completion) : HAFT_E_UNSUPPORTED;
 }
@@ -529,7 +531,7 @@ static inline void haft_value_free(haft_value *value) {
 /* This thread's latest error; never NULL. */
 static inline const haft_error *haft_last_error(void) {
   static const haft_error none = {sizeof(haft_error), HAFT_E_UNSUPPORTED, HAFT_NULL, "HAFT_E_UNSUPPORTED",
-                                  "HAFT_PLUGIN(api) has not been called", ""};
+                                  "HAFT_PLUGIN(api) has not been called", "", "call it in the plugin's set-up"};
   return HAFT_HAS(last_error) ? haft_plugin_api->last_error() : &none;
 }
 

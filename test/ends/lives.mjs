@@ -102,7 +102,6 @@ const cases = {
   },
 
   async 'a forked child'() {
-    threads.leaveChildAtExit(); // before there is an addon
     const { registry, counter, handle } = open();
     for (let i = 0; i < 4; i++) {
       threads.startThread(i);

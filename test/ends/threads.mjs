@@ -27,7 +27,6 @@ export const fill = library.func('int32_t fill(uint64_t handle, const char *op)'
 export const joinOneWhoWants = library.func(
   'int32_t join_one_who_wants(uint64_t handle, const char *op, int32_t milliseconds)',
 );
-export const leaveChildAtExit = library.func('void leave_child_at_exit()');
 export const forkAndExit = library.func('int32_t fork_and_exit(uint64_t handle, uint64_t of)');
 
 /** An object that counts, and does `act` in each handler. */

@@ -139,18 +139,7 @@ HAFT_EXPORT int32_t join_one_who_wants(uint64_t handle, const char *op, int32_t 
 
 /* ---- P26: a forked child ---- */
 
-/* No JavaScript runs there, nor Node's own clean-up: V8's heap does not come along. So a function that was registered
-** before haft's, and thus runs behind it, ends the child as soon as haft has closed. */
-enum { FORKED_CODE = 17 };
-static pid_t parent;
-static void leave_child(void) {
-  if (getpid() != parent) _exit(failures ? 1 : FORKED_CODE);
-}
-HAFT_EXPORT void leave_child_at_exit(void);
-HAFT_EXPORT void leave_child_at_exit(void) {
-  parent = getpid();
-  atexit(leave_child);
-}
+/* No JavaScript runs there, nor Node's own clean-up: V8's heap does not come along. */
 /* The exit code of the child, or 128 and the signal that ended it. */
 HAFT_EXPORT int32_t fork_and_exit(uint64_t handle, uint64_t of);
 HAFT_EXPORT int32_t fork_and_exit(uint64_t handle, uint64_t of) {
@@ -162,7 +151,7 @@ HAFT_EXPORT int32_t fork_and_exit(uint64_t handle, uint64_t of) {
     EXPECT(haft_realm_check(of), HAFT_E_FORKED);
     EXPECT(haft_call(handle, add, &one, 1, -1, NULL), HAFT_E_FORKED);
     EXPECT(haft_release(handle), HAFT_E_FORKED);
-    exit(99);
+    exit(failures ? 1 : 17);
   }
   int status = -1;
   if (waitpid(child, &status, 0) != child) return -1;
@@ -201,16 +190,18 @@ static void thousand_threads(void) {
   }
 }
 
-/* Ends the process from this thread, while another calls. With `busy` JavaScript stands in a handler meanwhile. */
+/* Ends the process from this thread, while another calls. JavaScript stands in a handler meanwhile (`busy`), or has
+** threads of its own at work (`load`). */
 static void exit_here(void) {
   const Target add = target("bystander", "add");
   start_thread(0);
   CHECK(call_for_ever(0, add.handle, "add"));
   while (done_by(0) < 50) usleep(200);
   if (arguments_count > 2) {
-    const Target busy = function("busy");
-    EXPECT(haft_post(busy.handle, busy.op, NULL, 0, HAFT_FAIL), HAFT_OK);
-    for (double before = -1; before != done_by(0); usleep(20 * 1000)) before = done_by(0);
+    const Target what = function(arguments[2]);
+    EXPECT(haft_post(what.handle, what.op, NULL, 0, HAFT_FAIL), HAFT_OK);
+    if (strcmp(arguments[2], "load") == 0) usleep(100 * 1000);
+    else for (double before = -1; before != done_by(0); usleep(20 * 1000)) before = done_by(0);
   }
   exit(23);
 }

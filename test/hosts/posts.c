@@ -1,6 +1,8 @@
 /* Posts: order, full mailboxes, the last release behind a post, drains inside handlers. */
 #include "check.h"
 
+#include <time.h>
+
 static haft_value number(double x) { return haft_value_f64(x); }
 
 /* Posts numbers 0 to n - 1 to `note` of the handle. */
@@ -152,6 +154,34 @@ static void full_close(void) {
   CHECK(pthread_create(&opener, NULL, close_behind_gate, NULL) == 0);
   on_threads(6, block_until_closed);
   pthread_join(opener, NULL);
+}
+
+/* A message does not go round the end of the ring: where it would, the cells there are skipped. Without room for both, a
+** producer sleeps. */
+static double thread_milliseconds(void) {
+  struct timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return used.tv_sec * 1e3 + used.tv_nsec / 1e6;
+}
+static void full_at_the_end(void) {
+  enum { BEFORE = 12, TO_END = 8, MILLISECONDS = 600 };
+  static const char pad[900];
+  const Target t = target("notes", "note"), text = target("notes", "noteText"), count = target("notes", "count");
+  const haft_value n[2] = {number(0), haft_value_bytes(pad, sizeof pad)}; /* 14 cells or 15 */
+  haft_counters counters = {.size = sizeof counters};
+  haft_value result;
+  EXPECT(haft_counters_read(realm, (uint32_t)(t.handle % 16), &counters), HAFT_OK);
+  CHECK(counters.sent == 0); /* so that we know where its ring ends */
+  post_numbers(t.handle, t.op, 0, BEFORE - 1);
+  EXPECT(call(count, NULL, 0, &result), HAFT_OK);
+  close_gate();
+  post_numbers(t.handle, t.op, 0, 1024 - TO_END - BEFORE);
+  const double before = thread_milliseconds();
+  EXPECT(haft_post(text.handle, text.op, n, 2, HAFT_BLOCK(MILLISECONDS)), HAFT_E_FULL);
+  CHECK(thread_milliseconds() - before < MILLISECONDS / 10);
+  post_numbers(t.handle, t.op, 0, TO_END + BEFORE); /* there was room for shorter ones */
+  EXPECT(haft_post(t.handle, t.op, n, 1, HAFT_FAIL), HAFT_E_FULL);
+  open_gate();
 }
 
 /* ---- P5 ---- */
@@ -380,7 +410,7 @@ static void errors(void) {
 }
 
 CASES({"order", order}, {"order of one handle", order_one_handle}, {"call behind posts", call_behind_posts},
-      {"full", full}, {"full call", full_call}, {"full close", full_close}, {"release behind post", release_behind_post},
-      {"release behind gate", release_behind_gate}, {"borrowed", borrowed}, {"deleted", deleted_with_messages},
-      {"drain inside", drain_inside}, {"burst", burst}, {"doorbell", doorbell}, {"round", round_and_round},
-      {"errors", errors})
+      {"full", full}, {"full call", full_call}, {"full close", full_close}, {"full at the end", full_at_the_end},
+      {"release behind post", release_behind_post}, {"release behind gate", release_behind_gate}, {"borrowed", borrowed},
+      {"deleted", deleted_with_messages}, {"drain inside", drain_inside}, {"burst", burst}, {"doorbell", doorbell},
+      {"round", round_and_round}, {"errors", errors})

@@ -2,8 +2,10 @@
 ** another. The library is loaded once: all workers share these variables. */
 #include "act.h"
 
-enum { CALL, POST, CHECK_IT, RETAIN, RELEASE, MOVED_TO, REALM_OF, HANG, POST_FULL, BLOCKING, CALL_THERE, JOIN_THERE };
-enum { IN_CALL, IN_SERVE, IN_WAIT, IN_FIND, IN_POST };
+enum {
+  CALL, POST, CHECK_IT, RETAIN, RELEASE, MOVED_TO, REALM_OF, HANG, POST_FULL, BLOCKING, CALL_THERE, JOIN_THERE, QUEUED
+};
+enum { IN_CALL, IN_SERVE, IN_WAIT, IN_FIND, IN_POST, IN_QUEUE, IN_CALL_MANY };
 
 #define LONG (10 * 60 * 1000) /* milliseconds: nobody waits for so long in a test */
 
@@ -14,6 +16,29 @@ HAFT_EXPORT int32_t hanging(void);
 HAFT_EXPORT int32_t hanging(void) { return hangs; }
 HAFT_EXPORT int32_t hang_result(void);
 HAFT_EXPORT int32_t hang_result(void) { return hang_ended ? hang_status : 1; }
+
+/* A call, and a wait for its completion. */
+static haft_status queued(haft_handle handle, haft_op op, double n, int64_t timeout, haft_value *result) {
+  const haft_value argument = haft_value_f64(n);
+  haft_queue queue;
+  haft_completion completion;
+  int descriptor;
+  EXPECT(haft_queue_open(&queue, &descriptor), HAFT_OK);
+  const haft_completer completer = {sizeof completer, NULL, queue, NULL};
+  EXPECT(haft_call_async(handle, op, &argument, 1, -1, &completer), HAFT_OK);
+  haft_status status = haft_queue_next(queue, timeout, &completion);
+  if (status == HAFT_OK) status = completion.status, *result = completion.result;
+  EXPECT(haft_queue_close(queue), HAFT_OK);
+  return status;
+}
+/* More than can be told one by one, each after a sleep. */
+static haft_status call_many(haft_handle handle, haft_op op) {
+  enum { MANY = 20000 };
+  static haft_request requests[MANY];
+  static const haft_value one = {HAFT_F64, 0, {1}};
+  for (int i = 0; i < MANY; i++) requests[i] = (haft_request){handle, &one, 1, op, 55, 0, {0}};
+  return haft_call_many(requests, MANY, LONG);
+}
 
 static haft_status hang(int where, haft_handle handle, haft_op op, haft_realm of) {
   const haft_value one = haft_value_f64(1);
@@ -29,6 +54,8 @@ static haft_status hang(int where, haft_handle handle, haft_op op, haft_realm of
       return status;
     }
     case IN_WAIT: return haft_wait(of, HAFT_EVENT_USER(6), LONG, &happened);
+    case IN_QUEUE: return queued(handle, op, 1, LONG, &result);
+    case IN_CALL_MANY: return call_many(handle, op);
     case IN_FIND: return haft_find(of, "never published", 0, LONG, &found);
     default: return haft_post(handle, op, &one, 1, HAFT_BLOCK(LONG));
   }
@@ -62,6 +89,9 @@ double act(int32_t what, uint64_t h, uint32_t op, double n) {
     case CALL:
       status = haft_call(h, op, &arg, 1, WAIT, &result);
       return status != HAFT_OK ? status : result.type == HAFT_F64 ? result.as.f64 : 0;
+    case QUEUED:
+      status = queued(h, op, n, WAIT, &result);
+      return status != HAFT_OK ? status : result.as.f64;
     case POST: return haft_post(h, op, &arg, 1, HAFT_FAIL);
     case CHECK_IT: return haft_check(h, 0);
     case RETAIN: return haft_retain(h);

@@ -5,7 +5,10 @@
 
 #include <math.h>
 
-enum { CALL, POST, POST_BLOCK, CALL_MANY, RETAIN, RELEASE, CHECK_IT, FIND, CALL_BIG, CALL_HANDLE, LAST_ERROR, CALL_DROPPED };
+enum {
+  CALL, POST, POST_BLOCK, CALL_MANY, RETAIN, RELEASE, CHECK_IT, FIND, CALL_BIG, CALL_HANDLE, LAST_ERROR, CALL_DROPPED,
+  CALLS
+};
 
 HAFT_EXPORT int32_t use_api(const haft_api *api);
 HAFT_EXPORT int32_t use_api(const haft_api *api) { return HAFT_PLUGIN(api); }
@@ -14,11 +17,13 @@ HAFT_EXPORT int32_t use_api(const haft_api *api) { return HAFT_PLUGIN(api); }
 HAFT_EXPORT double act(int32_t what, uint64_t h, uint32_t op, double n);
 HAFT_EXPORT double act(int32_t what, uint64_t h, uint32_t op, double n) {
   static char big[1 << 20];
+  static int calls;
   haft_value arg = haft_value_f64(n), result = {0};
   haft_handle found;
   haft_status status;
   switch (what) {
     case CALL:
+      calls++;
       status = haft_call(h, op, &arg, 1, -1, &result);
       if (status != HAFT_OK) return result.type == HAFT_VOID ? status : NAN;
       return result.type == HAFT_F64 ? result.as.f64 : result.type == HAFT_VOID ? 0 : NAN;
@@ -56,6 +61,8 @@ HAFT_EXPORT double act(int32_t what, uint64_t h, uint32_t op, double n) {
       return haft_last_error()->status;
     case CALL_DROPPED:
       return haft_call(h, op, &arg, 1, -1, NULL);
+    case CALLS:
+      return calls;
     default:
       return NAN;
   }

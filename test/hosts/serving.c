@@ -1,11 +1,9 @@
 /* C on JavaScript's own thread that waits for other threads: it serves them, or says that it cannot. */
 #include "act.h"
 
-#include <sched.h>
-
 enum {
   SERVE, JOIN, SERVE_UNTIL_SIGNAL, ON_OTHER_THREAD, BLOCKING, LEAVE_BLOCKED, STOP, WAIT_HERE, START_CALL, CALL_ENDED,
-  SIGNAL, USE_REALM, CALL, POST
+  SIGNAL, USE_REALM, CALL, POST, QUEUE_CALL, QUEUE_NEXT
 };
 
 static haft_handle handle;
@@ -19,6 +17,7 @@ static void *caller(void *count) {
   for (int i = 0; i < (int)(intptr_t)count; i++)
     if (haft_call(handle, op_called, &one, 1, WAIT, &result) == HAFT_OK && result.type == HAFT_F64) calls_done++;
   threads_left--;
+  haft_signal(realm, HAFT_EVENT_USER(0)); /* whoever serves need not wait for another message */
   return NULL;
 }
 static double join_callers(int count) {
@@ -30,9 +29,6 @@ static double join_callers(int count) {
     const haft_status status = haft_serve(realm, WAIT);
     if (status != HAFT_OK && status != HAFT_E_TIMEOUT) return status;
     if (status == HAFT_E_TIMEOUT) return -1000; /* with callers that wait */
-    if (threads_left == 0) break;
-    sched_yield();
-    if (calls_done == 50 * count) haft_serve(realm, 1); /* they are at their end */
   }
   for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
   return calls_done;
@@ -112,6 +108,21 @@ static double stop(bool waits_already) {
   return call_status;
 }
 
+/* A call whose completion comes to a queue. */
+static haft_queue queue;
+static haft_status queue_call(void) {
+  const haft_value one = haft_value_f64(1);
+  int descriptor;
+  if (queue == 0) haft_queue_open(&queue, &descriptor);
+  const haft_completer completer = {sizeof completer, NULL, queue, NULL};
+  return haft_call_async(handle, op_called, &one, 1, -1, &completer);
+}
+static haft_status queue_next(int64_t timeout) {
+  haft_completion completion;
+  const haft_status status = haft_queue_next(queue, timeout, &completion);
+  return status == HAFT_OK ? completion.status : status;
+}
+
 double act(int32_t what, uint64_t h, uint32_t op, double n) {
   haft_value one = haft_value_f64(1), result;
   uint32_t happened = 0;
@@ -152,6 +163,8 @@ double act(int32_t what, uint64_t h, uint32_t op, double n) {
       return 0;
     case CALL: return haft_call(handle, op_called, &one, 1, WAIT, &result);
     case POST: return haft_post(handle, op_called, &one, 1, HAFT_FAIL);
+    case QUEUE_CALL: return queue_call();
+    case QUEUE_NEXT: return queue_next((int64_t)n);
     default: return -1000;
   }
 }

@@ -9,6 +9,7 @@ import {
   CHECK,
   CLOSED,
   callElsewhere,
+  FULL,
   gate,
   MOVED,
   MOVED_TO,
@@ -203,6 +204,32 @@ const cases = {
     assert.equal(act(CALL, there, add, 1), 1);
   },
 
+  // More than its new mailbox holds: the rest is still here when the object has moved on, and follows it all the way.
+  async 'more than there is room for'(worker) {
+    let handle = account('Ada');
+    const { note } = opsOf(handle);
+    let full = 0;
+    for (let round = 1; round <= 10; round++) {
+      await stopped(worker);
+      const move = registry.moveTo(handle, worker.told.realm);
+      const posted = round * 3000;
+      for (let n = posted - 3000; n < posted; n++) {
+        while (act(POST, handle, note, n) === FULL) {
+          full++;
+          registry.drain();
+        }
+      }
+      registry.drain();
+      await goOn(worker);
+      handle = await worker.ask('move', { handle: await move, to: registry.id });
+      await until(() => registry.get(handle).log.length >= posted);
+      const { log } = registry.get(handle);
+      assert.equal(log.length, posted);
+      assert.equal(new Set(log).size, posted);
+    }
+    assert.equal(registry.stats().refused, full);
+  },
+
   // Threads that post for as long as it moves to and fro, and follow it: nothing is lost, nothing comes twice.
   async 'threads that follow'(worker) {
     let handle = account('Ada');
@@ -245,6 +272,11 @@ const cases = {
     await stays({ ...code('HAFT_E_EXCEPTION'), message: /SyntaxError: not today/ }, failed);
     await worker.ask('deserialize', 'no object');
     await stays(code('HAFT_E_EXCEPTION'), registry.moveTo(handle, there));
+    await worker.ask('deserialize', 'a promise');
+    await stays(
+      { ...code('HAFT_E_EXCEPTION'), message: /HAFT_E_RESULT.*promise/ },
+      registry.moveTo(handle, there),
+    );
     await worker.ask('deserialize', 'as usual');
     const serialize = how.serialize;
     how.serialize = () => {
@@ -414,6 +446,30 @@ const cases = {
     assert.equal(sent, delivered + refused + dropped + expired);
   },
 
+  async 'serialize moves it'(worker) {
+    const handle = account('Ada');
+    const { serialize } = how;
+    let again;
+    how.serialize = (object) => {
+      again = assert.rejects(registry.moveTo(handle, worker.told.realm), code('HAFT_E_BUSY'));
+      return serialize(object);
+    };
+    const there = await registry.moveTo(handle, worker.told.realm);
+    await again;
+    assert.equal(registry.moved(handle), there);
+    assert.equal(await liveThere(worker), 1);
+  },
+
+  async 'serialize closes'(worker) {
+    const handle = account('Ada');
+    how.serialize = () => {
+      registry.close();
+      return '{}';
+    };
+    await assert.rejects(registry.moveTo(handle, worker.told.realm), code('HAFT_E_CLOSED'));
+    assert.equal(await liveThere(worker), 0);
+  },
+
   // Its last reference goes, or it is deleted, while it is on its way.
   async 'it ends on the way'(worker) {
     for (const end of [(handle) => registry.delete(handle), (handle) => act(RELEASE, handle, 0, 0)]) {
@@ -504,6 +560,7 @@ function inWorker({ registry, tell }) {
           throw new SyntaxError('not today');
         },
         'no object': () => 5,
+        'a promise': async (text) => usual(text),
         gate: (text) => {
           standAtGate();
           how.deserialize = usual;

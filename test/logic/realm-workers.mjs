@@ -18,9 +18,10 @@ export const [
   BLOCKING,
   CALL_THERE,
   JOIN_THERE,
-] = Array(12).keys();
-export const [OK, FORGED, STALE, KIND, REALM, CLOSED, TIMEOUT, DEADLOCK, MOVED] = [
-  0, -1, -2, -3, -4, -5, -12, -15, -24,
+  QUEUED,
+] = Array(13).keys();
+export const [OK, FORGED, STALE, KIND, REALM, CLOSED, TIMEOUT, DEADLOCK, MOVED, FULL] = [
+  0, -1, -2, -3, -4, -5, -12, -15, -24, -9,
 ];
 
 const LIBRARY = 'build/Release/realms.so';
@@ -93,8 +94,8 @@ export function openRealm(way) {
     /** Asks the next realm in turn, so often; tells the status or 0. */
     ask(depth) {
       if (depth <= 0 || this.next === undefined) return 0;
-      const { handle, op, post } = this.next;
-      return act(post ? POST : CALL, handle, op, post ? depth : depth - 1);
+      const { handle, op, what = CALL } = this.next;
+      return act(what, handle, op, what === POST ? depth : depth - 1);
     }
   }
   const SampleKind = kind(Sample, {

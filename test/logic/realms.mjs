@@ -8,6 +8,7 @@ import {
   CALL,
   CALL_THERE,
   CLOSED,
+  callElsewhere,
   DEADLOCK,
   gate,
   HANG,
@@ -18,6 +19,7 @@ import {
   openRealm,
   POST,
   POST_FULL,
+  QUEUED,
   REALM_OF,
   standAtGate,
   startWorker,
@@ -73,7 +75,7 @@ const cases = {
     await worker.ask('next', { handle, op: ask });
     assert.equal(act(CALL, told.handle, told.ask, 1), DEADLOCK);
     // It may post, and what it posts is handled when we are done.
-    await worker.ask('next', { handle, op: mine.tell().add, post: true });
+    await worker.ask('next', { handle, op: mine.tell().add, what: POST });
     assert.equal(act(CALL, told.handle, told.ask, 5), 0);
     mine.registry.drain();
     assert.equal(mine.sample.total, 5);
@@ -103,6 +105,24 @@ const cases = {
     for (const worker of workers) await worker.end();
   },
 
+  // Whoever waits for a completion waits for the realm that is to answer.
+  'a circle of completions': async () => {
+    const worker = await startWorker(import.meta.url, { way });
+    const mine = openRealm(way);
+    const { handle, ask, add } = mine.tell();
+    const { told } = worker;
+    assert.equal(act(QUEUED, told.handle, told.add, 5), 5);
+    for (const what of [CALL, QUEUED]) {
+      await worker.ask('next', { handle, op: ask, what });
+      for (const mineToo of [CALL, QUEUED]) assert.equal(act(mineToo, told.handle, told.ask, 1), DEADLOCK);
+    }
+    mine.registry.drain(); // a call that nobody waits for any more
+    assert.equal(act(CALL, told.handle, told.add, 1), 6);
+    assert.equal(await callElsewhere(handle, add, 1), 1);
+    mine.registry.close();
+    await worker.end();
+  },
+
   // P20: what was said before a wait for another realm still holds after it.
   'blocking across a wait': async () => {
     const worker = await startWorker(import.meta.url, { way });
@@ -120,7 +140,8 @@ const cases = {
 };
 
 // P19: a worker is terminated while its own thread is in C and waits.
-for (const [where, place] of ['haft_call', 'haft_serve', 'haft_wait', 'haft_find', 'haft_post'].entries()) {
+const PLACES = 'call,serve,wait,find,post,queue_next,call_many'.split(',').map((place) => `haft_${place}`);
+for (const [where, place] of PLACES.entries()) {
   cases[`terminate in ${place}`] = async () => {
     const mine = openRealm(way);
     const { handle, never, add } = mine.tell();

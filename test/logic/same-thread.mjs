@@ -18,7 +18,8 @@ const [
   CALL_HANDLE,
   LAST_ERROR,
   DROPPED,
-] = Array(12).keys();
+  CALLS,
+] = Array(13).keys();
 const STALE = -2;
 const KIND = -3;
 const REALM = -4;
@@ -92,6 +93,9 @@ class Sample {
   overflow(n) {
     return this.overflow(n) + 1;
   }
+  fall(n) {
+    return act(CALL, this.handle, this.ops.fall, n);
+  }
   made() {
     return registry.create(new Sample(), SampleKind);
   }
@@ -113,6 +117,7 @@ const SampleKind = kind(Sample, {
   take: { args: ['handle'] },
   deeper: number,
   overflow: number,
+  fall: number,
   made: { args: ['f64'], returns: 'handle' },
   drain: number,
 });
@@ -218,6 +223,39 @@ const cases = {
     for (const n of [1, 2, 3]) act(POST, h, ops.add, n);
     assert.equal(act(CALL, h, ops.drain, 0), 3);
     assert.deepEqual(sample.log, [1, 2, 3]);
+  },
+  // The handler leaves a batch behind whose object has lost its last reference, and which calls back when it is delivered.
+  'a batch behind it': async () => {
+    class Log {
+      batches = [];
+      add(batch) {
+        this.batches.push(batch.flat());
+        assert.equal(act(CALL, h, ops.add, 777), 1);
+      }
+    }
+    const log = new Log();
+    const LogKind = kind(
+      Log,
+      { add: { args: ['f64'] } },
+      { batch: { max: 100, withinMilliseconds: 60_000 } },
+    );
+    sample.down = () => {
+      const handle = registry.create(log, LogKind);
+      act(POST, handle, opOf(handle, 'add'), 5);
+      act(RELEASE, handle, 0, 0);
+      registry.drain();
+      return 42;
+    };
+    assert.equal(act(CALL, h, ops.down, 0), 42);
+    while (log.batches.length === 0) await turn();
+    assert.deepEqual(log.batches, [[5]]);
+  },
+  'a full stack': () => {
+    assert.equal(act(CALL, h, ops.fall, 0), EXCEPTION);
+    const { sent, delivered, refused } = registry.stats();
+    assert.equal(sent, act(CALLS, 0, 0, 0));
+    assert.equal(delivered + refused, sent);
+    assert.equal(act(CALL, h, ops.add, 1), 1);
   },
   'P22: closed by its handler': async () => {
     const spare = make();

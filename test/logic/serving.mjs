@@ -21,7 +21,9 @@ const [
   USE_REALM,
   CALL,
   POST,
-] = Array(14).keys();
+  QUEUE_CALL,
+  QUEUE_NEXT,
+] = Array(16).keys();
 const [OK, REALM, CLOSED, TIMEOUT, DEADLOCK, UNSUPPORTED] = [0, -4, -5, -12, -15, -21];
 /** What another thread does, for ON_OTHER_THREAD and LEAVE_BLOCKED. */
 const [SERVE_THERE, BLOCKING_THERE, CALL_THERE, WAIT_THERE, FILL_THERE, CALL_MANY_THERE] = Array(6).keys();
@@ -179,6 +181,17 @@ const cases = {
     assert.equal(act(BLOCKING, 0, 0, 0), OK);
     await pause(20);
     assert.equal(act(JOIN, handle, op('add'), 2), 100); // as before
+  },
+  'a queue of its own answers': async () => {
+    for (const end of [() => act(SERVE, 0, 0, -1), () => pause(1)]) {
+      for (let i = 0; i < 2; i++) assert.equal(act(QUEUE_CALL, handle, op('add'), 0), OK);
+      for (const milliseconds of [-1, 20_000]) assert.equal(act(QUEUE_NEXT, 0, 0, milliseconds), DEADLOCK);
+      const before = sample.total;
+      while (sample.total < before + 2) await end();
+      for (let i = 0; i < 2; i++) assert.equal(act(QUEUE_NEXT, 0, 0, -1), OK);
+    }
+    // Nothing is under way that it could be refused for.
+    assert.equal(act(QUEUE_NEXT, 0, 0, 5), TIMEOUT);
   },
   'waits on the own thread': () => {
     for (const event of [EVENT.drained, EVENT.reclaimed, EVENT.collected, EVENT.full, EVENT.user(0)]) {

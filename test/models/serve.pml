@@ -36,22 +36,25 @@ inline ring() {
   if
   :: word == SERVING ->
 #ifdef NO_CALLED
-    skip;
+    asleep = 0
 #else
 #ifdef STORE_CALLED
     serving = CALLED;
+    asleep = 0
 #else
     atomic {
       if
       :: serving == SERVING -> serving = CALLED
-      :: else
+      :: else -> goto rung
       fi
     }
-#endif
-#endif
     asleep = 0 /* the wake-up */
+#endif
+#endif
   :: else
-  fi
+  fi;
+rung:
+  skip
 }
 
 proctype Producer() {
@@ -119,7 +122,13 @@ proctype Own() {
       od;
       armed = 1;
       if
-      :: dirty -> armed = 0; goto drain
+      :: dirty ->
+        atomic {
+          if
+          :: armed -> armed = 0; goto drain
+          :: else /* a producer rings */
+          fi
+        }
       :: else
       fi;
 #ifdef SERVING_LATE

@@ -514,9 +514,60 @@ void queues() {
   nothing_left(c, 1);
 }
 
+// P15: whoever is woken looks whether it was answered: the wake-up may have been for a caller that had the slot before.
+void woken_too_early() {
+  say("P15 async: woken too early");
+  Consumer c;
+  const haft_handle handle = c.create(kind());
+  c.handler = [&](const Message &m) { return answer_for(c, m.op & 0xffff, m.bits[0]); };
+  Ends ends;
+  std::deque<Job> jobs;
+  std::vector<int32_t> numbers;
+  for (int i = 0; i < 20; i++) {
+    Job &job = jobs.emplace_back();
+    job.ends = &ends;
+    job.tag = (uint64_t)i + 1;
+    CHECK_STATUS(job.send(handle, i % 2 ? -1 : 60'000), HAFT_OK);
+    numbers.push_back(i);
+  }
+  CHECK(c.realm->replies_issued.load() == numbers.size());
+  realm_wake(c.number, numbers.data(), (uint32_t)numbers.size());
+  CHECK(ends.heard.load() == 0);
+  c.drain();
+  CHECK(ends.ok.load() == 20);
+  realm_wake(c.number, numbers.data(), (uint32_t)numbers.size());
+  CHECK(ends.heard.load() == 20);
+  nothing_left(c, 1);
+}
+
+// P15: a call that was answered has its answer, though the realm ends before anybody is told.
+void answered_at_the_end() {
+  say("P15 async: answered, and the realm ends before that is told");
+  Consumer c;
+  const haft_handle handle = c.create(kind());
+  Ends ends;
+  Job answered, other;
+  for (Job *job : {&answered, &other}) {
+    job->ends = &ends;
+    job->tag = 5;
+    CHECK_STATUS(job->send(handle, -1), HAFT_OK);
+  }
+  Reply &reply = c.realm->replies[0];
+  reply.status = HAFT_OK;
+  reply.type = HAFT_I64;
+  reply.value = 5;
+  const uint32_t sequence = (reply.state.load() >> kReplySequenceShift) + 1;
+  reply.state.store(reply_word(sequence, kDone));
+  CHECK(c.close());
+  CHECK(ends.ok.load() == 1 && ends.closed.load() == 1);
+  CHECK(answered.heard.load() == 1 && other.heard.load() == 1);
+}
+
 }  // namespace
 
 int main() {
+  woken_too_early();
+  answered_at_the_end();
   what_is_refused();
   own_thread();
   queues();

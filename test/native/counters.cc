@@ -416,9 +416,36 @@ void closing(int rounds) {
   done = true;
 }
 
+// Those who wait when the realm closes count how their messages end: the realm waits for that.
+void waiting_at_the_end(int rounds) {
+  say("counters: who waits at the end is counted");
+  constexpr int kCallers = 3, kProducers = 2;
+  for (int i = 0; i < rounds; i++) {
+    Consumer c;
+    const haft_handle handle = c.create(kind());
+    haft_handle full;
+    do full = c.create(kind());
+    while (shard_of(full) == shard_of(handle));
+    uint64_t posts = 0;
+    while (post(full, op(kPost), nullptr, 0, HAFT_FAIL) == HAFT_OK) posts++;
+    Threads threads;
+    threads.start(kCallers, [&](int) { CHECK_STATUS(call(handle, op(kAnswer), nullptr, 0, -1, nullptr), HAFT_E_CLOSED); });
+    threads.start(kProducers, [&](int) {
+      CHECK_STATUS(post(full, op(kPost), nullptr, 0, HAFT_BLOCK(-1)), HAFT_E_CLOSED);
+    });
+    while (waiting_now(c.number) < kCallers + kProducers) sched_yield();
+    haft_counters final[kShards];
+    CHECK(c.close(20'000, final));
+    CHECK(final[shard_of(handle)].refused == kCallers && final[shard_of(handle)].sent == kCallers);
+    CHECK(final[shard_of(full)].refused == posts + 1 + kProducers);
+    threads.join();
+  }
+}
+
 }  // namespace
 
 int main() {
+  waiting_at_the_end(amount(50));
   each_end();
   to_the_message();
   closing(amount(600));

@@ -222,9 +222,48 @@ void closing(int rounds) {
   CHECK(ok.load() > 0 && closed.load() >= (uint64_t)rounds * kWaiters && timeouts.load() > 0);
 }
 
+// Who asks for closing is told so, at whatever moment the realm closes.
+void asked_for_closing(int rounds) {
+  say("who asks for closing is told so at any moment");
+  constexpr int kThreads = 2;
+  std::atomic<haft_realm> current{0};
+  std::atomic<int> out{0};
+  std::atomic<bool> done{false};
+  Threads threads;
+  threads.start(kThreads, [&](int) {
+    haft_realm seen = 0;
+    while (!done.load()) {
+      const haft_realm id = current.load();
+      if (id == seen) {
+        sched_yield();
+        continue;
+      }
+      seen = id;
+      haft_status status = HAFT_E_TIMEOUT;
+      uint32_t happened_events = 0;
+      while (status == HAFT_E_TIMEOUT)
+        status = wait_for(id, HAFT_EVENT_CLOSING | HAFT_EVENT_USER(7), 0, &happened_events);
+      CHECK_STATUS(status, HAFT_OK);
+      CHECK(happened_events == HAFT_EVENT_CLOSING);
+      out++;
+    }
+  });
+  Random random(10'500);
+  for (int i = 0; i < rounds; i++) {
+    out = 0;
+    Consumer c;
+    current = c.id;
+    jitter(random, 2);
+    CHECK(c.close());
+    while (out.load() < kThreads) sched_yield();
+  }
+  done = true;
+}
+
 }  // namespace
 
 int main() {
+  asked_for_closing(amount(300));
   each_event();
   all_who_wait(amount(1500));
   closing(amount(150));

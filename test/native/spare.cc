@@ -127,9 +127,88 @@ void to_and_fro(int rounds) {
   CHECK(taken == HAFT_BLOCKS_MAX);
 }
 
+// Handles are asked while their realm closes: what they answer is that, as long as nobody else has their slots.
+void closed_meanwhile(int rounds) {
+  say("P24 handles of a realm that closes meanwhile");
+  constexpr int kThreads = 3;
+  std::atomic<haft_handle> current{0};
+  std::atomic<int> out{0};
+  std::atomic<bool> done{false};
+  Threads threads;
+  threads.start(kThreads, [&](int me) {
+    haft_handle seen = 0;
+    while (!done.load()) {
+      const haft_handle handle = current.load();
+      if (handle == seen) {
+        sched_yield();
+        continue;
+      }
+      seen = handle;
+      haft_status status = HAFT_OK;
+      while (status == HAFT_OK) {
+        status = me == 0 ? check(handle) : slot_retain(handle);
+        if (status == HAFT_OK && me != 0) status = slot_release(handle);
+      }
+      CHECK_STATUS(status, HAFT_E_CLOSED);
+      out++;
+    }
+  });
+  Random random(11'200);
+  for (int i = 0; i < rounds; i++) {
+    out = 0;
+    {
+      Consumer c;
+      current = c.create(1);
+      jitter(random, 2);
+    }
+    while (out.load() < kThreads) sched_yield();
+  }
+  done = true;
+}
+
+// What is sent to a realm that is gone never reaches the next one, though it has the same number.
+void sent_late(int rounds) {
+  say("P23 nothing that was sent to a realm reaches the next");
+  constexpr int kThreads = 3;
+  std::atomic<haft_handle> current{0};
+  std::atomic<bool> done{false};
+  Threads threads;
+  const haft_kind kind = define_kind("spare", 1);
+  threads.start(kThreads, [&](int me) {
+    Random random(11'300 + me);
+    const std::string text(random.once_in(2) ? 2000 : 3, 's');
+    const haft_value arg = haft_value_str(text.data(), text.size());
+    while (!done.load()) {
+      const haft_handle handle = current.load();
+      if (handle != 0) {
+        const haft_status status = post(handle, HAFT_OP(kind, 0), &arg, me == 0 ? 0 : 1, HAFT_DROP_NEWEST);
+        CHECK(status == HAFT_OK || status == HAFT_E_CLOSED || status == HAFT_E_STALE || status == HAFT_E_NO_MEMORY);
+      }
+      jitter(random, 16);
+    }
+  });
+  Random random(11'400);
+  for (int i = 0; i < rounds; i++) {
+    Consumer c;
+    const haft_handle handle = c.create(kind);
+    c.handler = [&](const Message &m) {
+      CHECK(m.handle == handle && !m.gone);
+      return Answer();
+    };
+    current = handle;
+    for (uint32_t k = random.below(4); k > 0; k--) {
+      jitter(random, 2);
+      c.drain();
+    }
+  }
+  done = true;
+}
+
 }  // namespace
 
 int main() {
   what_it_answers();
+  closed_meanwhile(amount(400));
+  sent_late(amount(600));
   to_and_fro(amount(250));
 }

@@ -354,11 +354,18 @@ class Consumer {
     return HAFT_OK;
   }
 
-  // The object lives on under `now`, of another realm; its slot is forget_moved's.
-  haft_status move(haft_handle handle, haft_handle now) {
+  // The object lives on under `now`, of another realm; its slot is forget_moved's. Messages to the old handle may still
+  // be on their way until let_go.
+  haft_status begin_move(haft_handle handle, haft_handle now) {
     if (!has(handle)) return HAFT_E_STALE;
     const haft_status status = slot_move(handle, id, now);
     if (status == HAFT_OK) forget(index_of(handle));
+    return status;
+  }
+  void let_go(haft_handle handle) { slot_let_go(handle, id); }
+  haft_status move(haft_handle handle, haft_handle now) {
+    const haft_status status = begin_move(handle, now);
+    if (status == HAFT_OK) let_go(handle);
     return status;
   }
   void forget_moved(haft_handle handle) {
