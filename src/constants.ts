@@ -82,7 +82,7 @@ export const STATUSES = {
   HAFT_E_CLOSED: { status: -5, message: 'the realm is closed', next: 'stop using its handles; a new realm issues new ones' },
   HAFT_E_FORKED: { status: -6, message: 'the process is a forked child, where no JavaScript runs', next: 'use haft in the parent only, or call exec in the child' },
   HAFT_E_OVERFLOW: { status: -7, message: 'the handle has as many references as it can count (4194303)', next: 'look for a retain without a release' },
-  HAFT_E_SLOTS: { status: -8, message: 'the table has no free place left: for handles, realms, kinds or names', next: 'release or delete handles and close registries that are no longer used' },
+  HAFT_E_SLOTS: { status: -8, message: 'the table has no free place left: for handles, realms, kinds, names or queues', next: 'release or delete handles and close registries that are no longer used' },
   HAFT_E_FULL: { status: -9, message: 'the mailbox is full', next: 'wait with HAFT_BLOCK, drop with HAFT_DROP_NEWEST, or post less' },
   HAFT_E_NO_MEMORY: { status: -10, message: 'there is no room for the strings and bytes of the message', next: 'try again when earlier messages have been handled, or send smaller ones' },
   HAFT_E_TOO_LARGE: { status: -11, message: 'the strings and bytes of the message exceed HAFT_PAYLOAD_MAX', next: 'send it in parts' },

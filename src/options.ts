@@ -30,9 +30,10 @@ export interface RetryOptions {
 }
 
 /**
- * When so many handlers of the kind in a row have thrown or rejected, the breaker opens: posts and calls are
- * `HAFT_E_BREAKER` to their senders, and so are those that wait in the mailbox already. After the time one message is let
- * through: if its handler succeeds the breaker closes, else it stays open as long again. Each registry has its own.
+ * When so many handlers of the kind in a row have failed, the breaker opens: posts and calls are `HAFT_E_BREAKER` to
+ * their senders, and so are those that wait in the mailbox already. A handler fails that throws or rejects, and one that
+ * answers a call with a value of another type, or when its caller has left. After the time one message is let through: if
+ * its handler succeeds the breaker closes, else it stays open as long again. Each registry has one for the whole kind.
  */
 export interface BreakerOptions {
   /** 1 to 65,536. */

@@ -234,8 +234,9 @@ export class Registry extends Handles {
    * @param realm The other registry's `id`. It has said `accept(kind)`.
    * @param options.timeoutMilliseconds How long the other realm may take, 10,000 unless given.
    * @throws HaftError `HAFT_E_KIND`, `HAFT_E_NOT_FOUND` when the realm accepts none, `HAFT_E_TIMEOUT`, `HAFT_E_CLOSED`,
-   * `HAFT_E_EXCEPTION` when `deserialize` threw, `HAFT_E_BUSY`, `HAFT_E_TOO_LARGE` beyond 16 MiB, or as `get`. The object
-   * has then stayed where it was.
+   * `HAFT_E_EXCEPTION` when `deserialize` threw or returned a promise, `HAFT_E_RESULT` when `serialize` returned neither a
+   * string nor a Uint8Array, `HAFT_E_BUSY`, `HAFT_E_MOVED`, `HAFT_E_TOO_LARGE` beyond 16 MiB, what `serialize` throws, or as
+   * `get`. The object has then stayed where it was.
    */
   async moveTo<T>(
     handle: Handle<T>,

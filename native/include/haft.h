@@ -42,14 +42,16 @@
 ** OWNERSHIP, in four rules.
 **   1. A handle that a function returns (haft_find, the result of a call) carries one reference. The receiver
 **      gives it back with haft_release. The other side of it: a JavaScript handler that returns a handle gives a
-**      reference away, the creator's or one that it adds with registry.retain(h).
+**      reference away, the creator's or one that it adds with registry.retain(h); where nobody receives it (a post,
+**      a caller that has left) haft gives it back.
 **   2. A handle passed as an argument is borrowed: the callee may use it until it returns, and retains it to
 **      keep it longer.
 **   3. Arguments are copied before haft_post or haft_call goes on. Nobody lends memory to JavaScript.
 **   4. A result of type HAFT_STR or HAFT_BYTES is memory of the receiver: free it with haft_value_free.
 **
 ** THREADS. Unless a function says otherwise, any thread may call it at any time, including before the realm
-** is ready and after it is gone. "The realm's own thread" is the thread on which its JavaScript runs.
+** is ready and after it is gone. "The realm's own thread" is the thread on which its JavaScript runs. In a forked
+** child every function is HAFT_E_FORKED.
 **
 ** TIME. Timeouts are in milliseconds: 0 tries once and does not wait; a negative one waits until there is a
 ** result or the realm closes. No function waits longer than its timeout, whatever JavaScript does; but on the
@@ -123,8 +125,8 @@ typedef uint32_t haft_op;
     "use haft in the parent only, or call exec in the child")                                                  \
   X(E_OVERFLOW, -7, "the handle has as many references as it can count (4194303)",                             \
     "look for a retain without a release")                                                                     \
-  X(E_SLOTS, -8, "the table has no free place left: for handles, realms, kinds or names",                     \
-    "release or delete handles and close registries that are no longer used")       \
+  X(E_SLOTS, -8, "the table has no free place left: for handles, realms, kinds, names or queues",              \
+    "release or delete handles and close registries that are no longer used")                                  \
   X(E_FULL, -9, "the mailbox is full", "wait with HAFT_BLOCK, drop with HAFT_DROP_NEWEST, or post less")       \
   X(E_NO_MEMORY, -10, "there is no room for the strings and bytes of the message",                             \
     "try again when earlier messages have been handled, or send smaller ones")                                 \
@@ -205,7 +207,8 @@ typedef struct haft_value {
 
 /* What haft_post does when the object's mailbox is full: fail with HAFT_E_FULL, drop the new message and
 ** return HAFT_OK, or wait up to so many milliseconds (negative: until there is room or the realm closes) and
-** then return HAFT_E_FULL. Where it is memory for strings and bytes that lacks, HAFT_BLOCK waits too, and the status
+** then return HAFT_E_FULL. HAFT_OK: the message is in the mailbox; of an object whose kind has batches or retries, or
+** that is moving, JavaScript holds up to 65,536 more, and refuses what comes above. Where it is memory for strings and bytes that lacks, HAFT_BLOCK waits too, and the status
 ** is HAFT_E_NO_MEMORY in all three. */
 typedef int64_t haft_full;
 #define HAFT_FAIL ((haft_full)0)
@@ -437,7 +440,8 @@ static inline haft_status haft_call_many(haft_request *requests, size_t count, i
 ** not run at once, but in its turn). HAFT_OK: sent, and the completer will hear of it. Any other status: not sent, and
 ** it will not. The mailbox being full is HAFT_E_FULL. `timeout_ms` negative: until the result or the end of the realm;
 ** 0 is HAFT_E_ARGUMENT.
-** As haft_call; HAFT_E_FORGED also for a queue that is not open. */
+** As haft_call; HAFT_E_FORGED also for a queue that is not open, HAFT_E_INTERNAL where the system has no thread left for
+** the timeout. */
 static inline haft_status haft_call_async(haft_handle handle, haft_op op, const haft_value *args, size_t count,
                                           int64_t timeout_ms, const haft_completer *completer) {
   return HAFT_HAS(call_async) ? haft_plugin_api->call_async(handle, op, args, count, timeout_ms, completer)

@@ -209,6 +209,6 @@ void sent_late(int rounds) {
 int main() {
   what_it_answers();
   closed_meanwhile(amount(400));
-  sent_late(amount(600));
+  sent_late(amount(1500));
   to_and_fro(amount(250));
 }
