@@ -197,6 +197,10 @@ describe('registry.wait', () => {
     const ended = await program(`
       for (const bad of [0, -1, 1.5, 0x40, 0x8000, 2 ** 24, 2 ** 31, 2 ** 32 + 1, NaN, Infinity, '1', undefined, null, 1n]) {
         await assert.rejects(registry.wait(bad), { name: 'HaftError', code: 'HAFT_E_ARGUMENT' });
+      for (const bad of [-1, 8, 32, 0.5, '0'])
+        assert.throws(() => EVENT.user(bad), { code: 'HAFT_E_ARGUMENT', next: 'they are 0 to 7' });
+      for (const wait of [(options) => registry.wait(EVENT.full, options), (options) => registry.collect(options)])
+        for (const signal of [{}, 5, null]) await assert.rejects(wait({ signal }), { code: 'HAFT_E_ARGUMENT' });
       }
     `);
     expectExit(ended);

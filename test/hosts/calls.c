@@ -275,7 +275,7 @@ static void exceptions(void) {
     t = function(thrown[i].name);
     EXPECT(haft_call(t.handle, t.op, NULL, 0, WAIT, &result), HAFT_E_EXCEPTION);
     error = haft_last_error();
-    CHECK(error->name && error->message && error->stack);
+    CHECK(error->name && error->message && error->stack && strlen(error->next) > 10);
     if ((thrown[i].error && strcmp(error->name, thrown[i].error) != 0) ||
         (thrown[i].message && strcmp(error->message, thrown[i].message) != 0)) {
       char what[300];
