@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "blocking.h"
 #include "counters.h"
@@ -27,6 +28,36 @@ struct Waiter {
   ~Waiter() { count.fetch_sub(1, std::memory_order_seq_cst); }
   std::atomic<uint32_t> &count;
   bool alone;
+};
+
+// Counts us in with one realm for a run of operations, so that each need not do so. Never while asleep (P21).
+class Run {
+ public:
+  // False: the realm is gone.
+  bool begin(const Target &t) {
+    if (counted_ && t.realm_id == realm_id_) return true;
+    counted_.reset();
+    counted_.emplace(t.realm, t.shard);
+    realm_id_ = t.realm_id;
+    if (still_alive(arena()->realms[t.realm].life.load(std::memory_order_seq_cst), t.realm_id)) return true;
+    counted_.reset();
+    return false;
+  }
+  void end() { counted_.reset(); }
+
+  // Takes an answer. False: it is not there yet, or the realm is another.
+  bool take(const Target &t, uint32_t token, haft_status *status, haft_value *result) {
+    if (!counted_ || t.realm_id != realm_id_) return false;
+    Reply &reply = arena()->realms[t.realm].replies[token_number(token)];
+    if (reply.state.load(std::memory_order_acquire) != reply_word(token_sequence(token), kDone)) return false;
+    *status = read_reply(t.realm, reply, t.handle, result);
+    reply_give(t.realm, token);
+    return true;
+  }
+
+ private:
+  std::optional<InFlight> counted_;
+  uint64_t realm_id_ = 0;
 };
 
 // Waits for the reply and copies it out.
@@ -103,38 +134,41 @@ haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *res
   return read_reply(t.realm, r.direct_reply, t.handle, result);
 }
 
-// The first half of a call: a message with a reply slot, or on the own thread all of it (`*token` is 0).
+// The first half of a call: a message with a reply slot, or on the own thread all of it (`*token` is 0). The run may go
+// on afterwards.
 haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, size_t count, Deadline &deadline,
-                       Blocking &blocking, Target *t, uint32_t *token, haft_value *result) {
+                       Blocking &blocking, Run &run, Target *t, uint32_t *token, haft_value *result) {
   *token = 0;
   haft_status status = address(handle, op, t);
   if (status != HAFT_OK) return status;
   Plan plan;
   status = plan_message(t->realm_id, args, count, &plan);
   if (status != HAFT_OK) return status;
-  if (on_own_thread(t->realm)) return call_direct(*t, op, plan, result);
+  if (on_own_thread(t->realm)) {
+    run.end();
+    return call_direct(*t, op, plan, result);
+  }
   blocking.begin(t->realm_id);
   if (blocking.deadlock()) {  // P18: before anything is sent
     count_failure(*t, HAFT_E_DEADLOCK);
     return fail(HAFT_E_DEADLOCK, handle);
   }
-  {
-    InFlight counted(t->realm, t->shard);
-    if (!still_open(*t)) {
-      count_failure(*t, HAFT_E_CLOSED);
-      return fail(HAFT_E_CLOSED, handle);
-    }
-    *token = reply_take(t->realm);
+  if (!run.begin(*t) || !still_open(*t)) {
+    count_failure(*t, HAFT_E_CLOSED);
+    return fail(HAFT_E_CLOSED, handle);
   }
+  *token = reply_take(t->realm);
   if (*token == 0) {
     count_failure(*t, HAFT_E_BUSY);
     return fail(HAFT_E_BUSY, handle);
   }
-  status = send(*t, op, plan, *token, HAFT_E_TIMEOUT, deadline);
+  status = try_send(*t, op, plan, *token);
   if (status == HAFT_OK) return HAFT_OK;
-  InFlight counted(t->realm, t->shard);
-  if (still_alive(arena()->realms[t->realm].life.load(std::memory_order_seq_cst), t->realm_id))
-    reply_give(t->realm, *token);
+  run.end();
+  status = send_later(*t, op, plan, *token, status, HAFT_E_TIMEOUT, deadline);
+  if (status == HAFT_OK) return HAFT_OK;
+  if (run.begin(*t)) reply_give(t->realm, *token);
+  run.end();
   *token = 0;
   return status;
 }
@@ -184,8 +218,10 @@ haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t 
     count_failure(t, status);
     return fail(status, handle);
   }
+  status = try_send(t, op, plan, 0);
+  if (status == HAFT_OK) return HAFT_OK;
   Deadline deadline(when_full);
-  return send(t, op, plan, 0, HAFT_E_FULL, deadline);
+  return send_later(t, op, plan, 0, status, HAFT_E_FULL, deadline);
 }
 
 haft_status offer(haft_handle handle, haft_op op, const haft_value *args, size_t count) {
@@ -206,7 +242,9 @@ haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t 
   Target t;
   uint32_t token;
   Blocking blocking;  // all the time: whoever closes a circle finds it whole
-  haft_status status = begin_call(handle, op, args, count, deadline, blocking, &t, &token, &out);
+  Run run;
+  haft_status status = begin_call(handle, op, args, count, deadline, blocking, run, &t, &token, &out);
+  run.end();
   if (status == HAFT_OK && token != 0) status = await_reply(t, token, deadline, blocking, &out);
   if (status == HAFT_OK && !result) value_drop(&dropped);
   return status;
@@ -222,20 +260,28 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
   Deadline deadline(timeout_ms);
   for (size_t from = 0; from < count; from += kAtOnce) {
     const size_t n = count - from < kAtOnce ? count - from : kAtOnce;
+    Run run;
     for (size_t i = 0; i < n; i++) {
       haft_request &q = requests[from + i];
       haft_value result = kVoid;
       Blocking blocking;
-      const haft_status status =
-          begin_call(q.handle, q.op, q.args, q.count, deadline, blocking, &sent[i].target, &sent[i].token, &result);
+      const haft_status status = begin_call(q.handle, q.op, q.args, q.count, deadline, blocking, run, &sent[i].target,
+                                            &sent[i].token, &result);
       settle(q, status, result);
     }
+    run.end();
     // The last one first: when it has its answer, most of the others do, and the thread has slept once.
     for (size_t i = n; i-- > 0;) {
+      const Target &t = sent[i].target;
       if (sent[i].token == 0) continue;
       haft_value result = kVoid;
-      const Blocking blocking(sent[i].target.realm_id);
-      const haft_status status = await_reply(sent[i].target, sent[i].token, deadline, blocking, &result);
+      haft_status status;
+      if (!run.take(t, sent[i].token, &status, &result)) {
+        run.end();
+        const Blocking blocking(t.realm_id);
+        status = await_reply(t, sent[i].token, deadline, blocking, &result);
+        run.begin(t);
+      }
       settle(requests[from + i], status, result);
     }
   }

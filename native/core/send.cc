@@ -148,9 +148,8 @@ haft_status try_send(const Target &t, haft_op op, Plan &plan, uint32_t reply) {
   return HAFT_OK;
 }
 
-haft_status send(const Target &t, haft_op op, Plan &plan, uint32_t reply, haft_status when_full, Deadline &deadline) {
-  haft_status status = try_send(t, op, plan, reply);
-  if (status == HAFT_OK) return HAFT_OK;
+haft_status send_later(const Target &t, haft_op op, Plan &plan, uint32_t reply, haft_status status,
+                       haft_status when_full, Deadline &deadline) {
   if (deadline.may_wait() && (status == HAFT_E_FULL || status == HAFT_E_NO_MEMORY)) {
     status = send_when_room(t, op, plan, reply, status, when_full, deadline);
     return status == HAFT_OK ? HAFT_OK : fail(status, t.handle);

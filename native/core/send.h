@@ -14,8 +14,9 @@ haft_status address(haft_handle handle, haft_op op, Target *target, bool counts 
 // One try: HAFT_E_FULL or HAFT_E_NO_MEMORY when there is no room now; HAFT_E_CLOSED.
 haft_status try_send(const Target &target, haft_op op, Plan &plan, uint32_t reply);
 
-// Tries until there is room; `when_full` is the status when time is up. A failure has been counted.
-haft_status send(const Target &target, haft_op op, Plan &plan, uint32_t reply, haft_status when_full,
-                 Deadline &deadline);
+// What follows a try that failed: tries until there is room; `when_full` is the status when time is up. Counts a
+// failure.
+haft_status send_later(const Target &target, haft_op op, Plan &plan, uint32_t reply, haft_status tried,
+                       haft_status when_full, Deadline &deadline);
 
 }  // namespace haft
