@@ -204,15 +204,18 @@ it.each([
   class Giver {
     give(bytes: Uint8Array): void {
       const buffer = bytes.buffer as ArrayBuffer & { transfer?(): ArrayBuffer };
-      given.push(new Uint8Array(structuredClone(buffer, { transfer: [buffer] })));
-      if (buffer.transfer && bytes.length > 0) given.push(new Uint8Array(buffer.transfer())); // from Node 22 on
+      const transfers = buffer.transfer !== undefined && given.length % 2 === 1; // from Node 22 on
+      given.push(
+        new Uint8Array(transfers ? buffer.transfer!() : structuredClone(buffer, { transfer: [buffer] })),
+      );
     }
   }
   const GiverKind = kind(Giver, { give: { args: ['bytes'], views: true } });
   const give = new Sender(host.create(new Giver(), GiverKind), GiverKind, 'give');
-  give.postBytes(length, 1);
+  for (let i = 0; i < 2; i++) give.postBytes(length, 1);
   host.drain();
   const first = given.splice(0);
+  expect(first.length).toBe(2);
   for (let i = 2; i < 9; i++) give.postBytes(length, i);
   host.drain();
   expect(host.errors).toEqual([]);

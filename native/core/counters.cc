@@ -54,7 +54,8 @@ void count_message(const Target &t, std::atomic<uint64_t> Counters::*counter) {
 }
 
 void count_failure(const Target &t, haft_status status) {
-  if (status == HAFT_E_MOVED) return;  // it is counted where it goes now
+  // The handle was not valid any more when it was looked at again: nothing was sent, here.
+  if (status == HAFT_E_MOVED || status == HAFT_E_STALE) return;
   count_message(t, status == HAFT_E_TIMEOUT ? &Counters::expired : &Counters::refused);
 }
 
