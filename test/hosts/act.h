@@ -29,6 +29,7 @@ static napi_value js_act(napi_env env, napi_callback_info info) {
   napi_get_cb_info(env, info, &argc, argv, NULL, NULL);
   for (int i = 0; i < 4; i++) napi_get_value_double(env, argv[i], &number[i]);
   const double answer = act((int32_t)number[0], (uint64_t)number[1], (uint32_t)number[2], number[3]);
+  /* Refused while an exception is pending: then nothing comes back, and JavaScript sees it thrown. */
   napi_create_double(env, answer, &result);
   return result;
 }
