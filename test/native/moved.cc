@@ -1,5 +1,8 @@
 // Moved slots: the new handle gets exactly the references of the old one, whatever other threads do meanwhile, and what
 // belongs to the old slot's list of released ones stays as it is.
+#include <chrono>
+#include <thread>
+
 #include "support.h"
 
 using namespace test;
@@ -423,13 +426,15 @@ void against_all_releases(int rounds) {
   });
   Random random(9860);
   uint64_t moved = 0, ended = 0;
-  for (int i = 0; i < rounds; i++) {
+  // On until each has happened: who is first is for the machine to say.
+  for (int i = 0; i < rounds || (i < 1000 * rounds && (moved == 0 || ended == 0)); i++) {
     for (int k = 0; k < kBatch; k++) {
       olds[k] = from.create(0);
       nows[k] = to.create(0);
       for (int r = 1; r < kThreads * kEach; r++) CHECK_STATUS(slot_retain(olds[k]), HAFT_OK);
     }
     begin.wait();
+    if (i % 2) std::this_thread::sleep_for(std::chrono::microseconds(random.below(200)));
     std::vector<haft_handle> forget;
     for (int k = 0; k < kBatch; k++) {
       if (random.once_in(16)) jitter(random, 2);
