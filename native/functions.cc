@@ -360,10 +360,10 @@ constexpr Function kFunctions[] = {
     {"unref", unref_realm},          {"useKoffi", use_koffi},
     {"happened", tell_happened},     {"move", move_handle},
     {"moved", moved_handle},         {"forget", forget_handle},
-    {"letGo", let_go},
-    {"setAcceptor", set_acceptor},   {"giveBlock", give_block},
-    {"refuseKind", refuse_kind},     {"counters", read_counters},
-    {"viewBytes", view_bytes},       {"detach", detach_buffer},
+    {"letGo", let_go},               {"setAcceptor", set_acceptor},
+    {"giveBlock", give_block},       {"refuseKind", refuse_kind},
+    {"counters", read_counters},     {"viewBytes", view_bytes},
+    {"detach", detach_buffer},
 };
 
 }  // namespace

@@ -59,10 +59,6 @@ void tell(napi_env env, napi_value function, void *, void *data) {
   napi_call_function(env, receiver, function, 1, &code, nullptr);
 }
 
-}  // namespace
-
-namespace {
-
 struct sigaction before[NSIG];
 std::atomic<int> signals_seen{0};
 

@@ -144,8 +144,7 @@ export class Delivery {
 
   postGone(handle: number, op: Op, args: unknown): void {
     if (!(args instanceof Misfit) && this.#listener.hasMoved(handle)) {
-      const { length } = op.args;
-      this.#listener.sendOn(handle, op, length === 0 ? [] : length === 1 ? [args] : (args as unknown[]));
+      this.#listener.sendOn(handle, op, tupleOf(op, args));
       return;
     }
     this.gone++;
@@ -195,6 +194,12 @@ export function invoke(target: unknown, op: Op, args: unknown): unknown {
     default:
       return op.isFunction ? object(...(args as unknown[])) : object[op.name]!(...(args as unknown[]));
   }
+}
+
+/** Arguments as they are read: nothing, the one, an array of more. As a tuple they are always an array. */
+export function tupleOf(op: Op, args: unknown): readonly unknown[] {
+  if (op.args.length === 0) return [];
+  return op.args.length === 1 ? [args] : (args as unknown[]);
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

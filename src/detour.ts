@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import type { NativeRealm } from './binding.js';
 import { Breaker } from './breaker.js';
 import { DIRECT_REPLY, RING_DECLINED, RING_DELIVERED, STATUSES } from './constants.js';
-import { BUDGET_MILLISECONDS, type Delivery, invoke, isThenable, Misfit } from './delivery.js';
+import { BUDGET_MILLISECONDS, type Delivery, invoke, isThenable, Misfit, tupleOf } from './delivery.js';
 import type { ErrorCode } from './errors.js';
 import { SLOT_MASK } from './handle.js';
 import { Held, type HeldMessage, Keeper, Queue, Unit } from './held.js';
@@ -470,7 +470,7 @@ export class Detour {
     const { handle, op, messages } = unit;
     const block = this.#delivery.blockOf(handle);
     if (block === undefined) {
-      this.#drop(unit, (message) => this.#delivery.postGone(message.handle, message.op, plainArgs(message)));
+      this.#drop(unit, ({ handle, op, args }) => this.#delivery.postGone(handle, op, packed(op, args)));
       return;
     }
     const breaker = this.#breakerOf(handle, op);
@@ -662,12 +662,7 @@ function isOfBatch({ op, reply }: HeldMessage): boolean {
   return (op.options & OPTION.batch) !== 0 && reply === 0;
 }
 
-// Arguments as they are read: nothing, the one, an array of more. As a tuple they are always an array.
-function tupleOf(op: Op, args: unknown): readonly unknown[] {
-  if (op.args.length === 0) return [];
-  return op.args.length === 1 ? [args] : (args as unknown[]);
-}
-
+// The reverse of tupleOf.
 function packed(op: Op, args: readonly unknown[]): unknown {
   return op.args.length === 1 ? args[0] : args;
 }
@@ -675,9 +670,4 @@ function packed(op: Op, args: readonly unknown[]): unknown {
 function call(target: unknown, op: Op, args: unknown, isBatch: boolean): unknown {
   if (!isBatch) return invoke(target, op, args);
   return (target as Record<string, (batch: unknown) => unknown>)[op.name]!(args);
-}
-
-// As delivery has them: nothing, the one argument, or an array of more.
-function plainArgs({ op, args }: HeldMessage): unknown {
-  return op.args.length === 0 ? undefined : op.args.length === 1 ? args[0] : args;
 }

@@ -236,9 +236,13 @@ haft_realm async_awaited(haft_queue queue) {
     for (uint32_t i = 0; i < issued; i++) {
       const Pending &entry = entries[i];
       if (entry.token == 0 || entry.completer.done || entry.completer.queue != queue) continue;
-      haft_realm &found = on_own_thread(realm) ? own : other;
-      if (other != 0 && other != entry.target.realm_id && &found == &other) return 0;
-      found = entry.target.realm_id;
+      const haft_realm id = entry.target.realm_id;
+      if (on_own_thread(realm)) {
+        own = id;
+        continue;
+      }
+      if (other != 0 && other != id) return 0;
+      other = id;
     }
   }
   return other != 0 ? other : own;

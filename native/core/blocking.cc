@@ -80,8 +80,7 @@ haft_status run_request(uint32_t number, ScriptRequest request, double *answer) 
 }  // namespace
 
 void Blocking::begin(haft_realm target) {
-  own_ = target != 0 && realms_of_thread != 0;
-  if (!own_) return;
+  if (target == 0 || realms_of_thread == 0) return;
   each_own_realm([&](uint32_t number, haft_realm id) {
     before_.emplace_back(id, marked(arena()->realms[number].blocked_on.load(std::memory_order_relaxed)));
     mark(number, target);

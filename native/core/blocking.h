@@ -30,7 +30,6 @@ class Blocking {
   bool alive() const;
 
  private:
-  bool own_ = false;
   bool deadlock_ = false;
   std::vector<std::pair<haft_realm, haft_realm>> before_;  // the thread's realms, and for whom each waited already
 };

@@ -38,8 +38,9 @@ haft_status found_full(const Target &t) {
 // of a move comes before the tails are read until which the old slot keeps the object, the claim before this look.
 haft_status look_again(const Target &t) {
   if (!still_open(t)) return HAFT_E_CLOSED;
-  if (moved_away(t)) return HAFT_E_MOVED;
-  return same_life(t) ? HAFT_OK : HAFT_E_STALE;  // it moved, and that is forgotten
+  const uint64_t word = t.slot->word.load(std::memory_order_seq_cst);
+  if (word_generation(word) != handle_generation(t.handle)) return HAFT_E_STALE;  // it moved, and that is forgotten
+  return word_state(word) == kMoved ? HAFT_E_MOVED : HAFT_OK;
 }
 
 // A message whose tail goes to the heap: counted in flight, since it takes memory of the realm before it claims.

@@ -11,8 +11,6 @@ namespace {
 // The slots that reclaim_take took, a chain a shard. Only the realm's own thread touches them.
 uint64_t taken[kRealms][kShards];
 
-uint64_t handle_generation(haft_handle handle) { return (handle - kHandleBase) >> kGenerationShift; }
-
 // Whether the handle's generation was ever given out for its slot. Generations count up from the first one (P7).
 bool issued(const Arena *a, uint32_t index, uint64_t generation, uint64_t word) {
   if (generation > kGenerationMask) return false;
@@ -87,15 +85,6 @@ bool still_open(const Target &t) {
   // P21: sequentially consistent after the increment of the count.
   return a->realms[t.realm].life.load(std::memory_order_seq_cst) == open_life(t.realm_id) &&
          a->directory[t.index >> kBlockBits].load(std::memory_order_seq_cst) == t.realm_id;  // P23
-}
-
-bool same_life(const Target &t) {
-  return word_generation(t.slot->word.load(std::memory_order_seq_cst)) == handle_generation(t.handle);
-}
-
-bool moved_away(const Target &t) {
-  const uint64_t word = t.slot->word.load(std::memory_order_seq_cst);
-  return word_state(word) == kMoved && word_generation(word) == handle_generation(t.handle);
 }
 
 haft_status grade(const Target &t, uint64_t word) {
@@ -231,7 +220,7 @@ haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now) {
       given = references + 1;
     }
     const uint64_t moved = (word & ~(kReferenceMask | 7ull << kStateShift)) | (uint64_t)kMoved << kStateShift | 1;
-    // Sequentially consistent, before the tails are read: see moved_away.
+    // Sequentially consistent, before the tails are read: a sender looks after its claim (send.cc).
     if (!t.slot->word.compare_exchange_strong(word, moved, std::memory_order_seq_cst, std::memory_order_relaxed))
       continue;
     // After the mark: before it the link may be the list's, by a last release. Release: see slot_moved.
@@ -243,6 +232,9 @@ haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now) {
 }
 
 namespace {
+
+// Whether the object has left the slot.
+bool moved_away(const Target &t) { return grade(t, t.slot->word.load(std::memory_order_relaxed)) == HAFT_E_MOVED; }
 
 // The object may have moved on. Nobody else changes a word that is not live.
 void give_back_moved(Slot &slot) {

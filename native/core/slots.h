@@ -36,13 +36,10 @@ haft_status locate(haft_handle handle, Target *target);
 // it also means that the realm waits for us (P23).
 bool still_open(const Target &target);
 
-// Whether the slot is the handle's still, live or not; and whether it is one that the object has left.
-bool same_life(const Target &target);
-bool moved_away(const Target &target);
-
 // What word A says of the handle: HAFT_OK while it is live, else HAFT_E_STALE, HAFT_E_MOVED or HAFT_E_FORGED.
 haft_status grade(const Target &target, uint64_t word);
 
+inline uint64_t handle_generation(haft_handle handle) { return (handle - kHandleBase) >> kGenerationShift; }
 inline uint32_t word_references(uint64_t word) { return (uint32_t)(word & kReferenceMask); }
 inline haft_kind word_kind(uint64_t word) { return (haft_kind)(word >> kKindShift) & (kKinds - 1); }
 inline uint32_t word_state(uint64_t word) { return (uint32_t)(word >> kStateShift) & ((1u << kStateBits) - 1); }

@@ -9,12 +9,6 @@ using namespace test;
 
 namespace {
 
-haft_status check(haft_handle handle) {
-  uint64_t word;
-  Target target;
-  return slot_check(handle, 0, &word, &target);
-}
-
 void one_after_another() {
   say("P23 the sweep advances and retires");
   constexpr uint64_t kAll = (uint64_t)HAFT_BLOCKS_MAX * kBlockSlots << HAFT_GENERATION_BITS;

@@ -16,12 +16,6 @@ uint32_t references_of(haft_handle handle) {
   return word_references(word);
 }
 
-haft_status check(haft_handle handle) {
-  uint64_t word;
-  Target target;
-  return slot_check(handle, 0, &word, &target);
-}
-
 // Every slot of the realm is free exactly once: its lists are whole.
 void all_free_once(Consumer &c) {
   c.drain();

@@ -8,12 +8,6 @@ namespace {
 constexpr int kManyKinds = 8000;  // whatever the number, it must come out of word A as it went in
 haft_kind kind_for(haft_handle handle) { return 1 + (haft_kind)(mix(handle) % kManyKinds); }
 
-haft_status check(haft_handle handle, haft_kind kind = 0) {
-  uint64_t word;
-  Target target;
-  return slot_check(handle, kind, &word, &target);
-}
-
 // P1, P2, P3: threads retain, check and release what one thread creates and deletes. A handle's kind follows from
 // the handle, so whoever sees another one has mixed two lives of a slot.
 void lives() {

@@ -7,12 +7,6 @@ using namespace test;
 
 namespace {
 
-haft_status check(haft_handle handle, haft_kind kind = 0) {
-  uint64_t word;
-  Target target;
-  return slot_check(handle, kind, &word, &target);
-}
-
 // A handle's kind follows from the handle, so whoever sees another one has mixed two lives of a slot.
 haft_kind kind_for(haft_handle handle) { return 1 + (haft_kind)(mix(handle) % 8000); }
 

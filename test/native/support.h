@@ -161,6 +161,11 @@ inline haft_handle make_handle(uint64_t generation, uint64_t index) {
 inline uint32_t index_of(haft_handle handle) { return (uint32_t)(handle & kIndexMask); }
 inline uint64_t generation_of(haft_handle handle) { return (handle >> kGenerationShift) & ((1u << 26) - 1); }
 inline uint32_t shard_of(haft_handle handle) { return (uint32_t)handle & (kShards - 1); }
+inline haft_status check(haft_handle handle, haft_kind kind = 0) {
+  uint64_t word;
+  Target target;
+  return slot_check(handle, kind, &word, &target);
+}
 
 // Defines a kind with `ops` ops, named op0, op1, ...
 inline haft_kind define_kind(const std::string &name, int ops = 4) {

@@ -7,16 +7,6 @@
 
 using namespace test;
 
-namespace {
-
-haft_status check(haft_handle handle) {
-  uint64_t word;
-  Target target;
-  return slot_check(handle, 0, &word, &target);
-}
-
-}  // namespace
-
 // P7: until the table is used up no handle comes twice, and none is ever valid again.
 int main() {
   say("P7 generations come round and retire");
