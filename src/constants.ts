@@ -100,4 +100,5 @@ export const STATUSES = {
   HAFT_E_INTERNAL: { status: -23, message: 'the operating system refused something haft needs', next: 'read haft_last_error()' },
   HAFT_E_MOVED: { status: -24, message: 'the object was moved to another realm', next: 'ask haft_moved for its new handle' },
   HAFT_E_BREAKER: { status: -25, message: 'the breaker of the handle\'s kind is open: its handlers failed too often in a row', next: 'try again after the time that the kind allows, and look at what the handlers threw' },
+  HAFT_E_BACKEND: { status: -26, message: 'haft runs without its addon, and koffi alone cannot do that', next: 'build the addon, or see docs/backends.md for what works without it' },
 } as const;

@@ -70,7 +70,7 @@ extern "C" {
 
 /* The version of this interface. Within one major version the table only grows. */
 #define HAFT_VERSION_MAJOR 1
-#define HAFT_VERSION_MINOR 1
+#define HAFT_VERSION_MINOR 2
 
 #if defined(_WIN32)
 #define HAFT_EXPORT __declspec(dllexport)
@@ -149,7 +149,9 @@ typedef uint32_t haft_op;
   X(E_INTERNAL, -23, "the operating system refused something haft needs", "read haft_last_error()")            \
   X(E_MOVED, -24, "the object was moved to another realm", "ask haft_moved for its new handle")                \
   X(E_BREAKER, -25, "the breaker of the handle's kind is open: its handlers failed too often in a row",        \
-    "try again after the time that the kind allows, and look at what the handlers threw")
+    "try again after the time that the kind allows, and look at what the handlers threw")                      \
+  X(E_BACKEND, -26, "haft runs without its addon, and koffi alone cannot do that",                             \
+    "build the addon, or see docs/backends.md for what works without it")
 
 typedef int32_t haft_status;
 enum {
@@ -598,6 +600,21 @@ static inline haft_value haft_value_bytes(const void *bytes, size_t length) {
 }
 
 /* ---- What a shared library exports ------------------------------------------------------------------- */
+
+/* Says which version of this header the library was built with, before anything of it runs. Every library that
+** includes the header exports it: major << 16 | minor. */
+#if defined(_MSC_VER)
+extern __declspec(selectany, dllexport) const uint32_t haft_plugin_version =
+    (uint32_t)HAFT_VERSION_MAJOR << 16 | HAFT_VERSION_MINOR;
+#else
+extern const uint32_t haft_plugin_version __attribute__((weak, visibility("default")));
+const uint32_t haft_plugin_version = (uint32_t)HAFT_VERSION_MAJOR << 16 | HAFT_VERSION_MINOR;
+#endif
+
+/* A plugin: `registry.loadPlugin(path)` runs this on the realm's own thread, once for each registry that loads it. It
+** keeps the table (HAFT_PLUGIN) and prepares what the plugin has. Anything but HAFT_OK is what `loadPlugin` throws, with
+** the text of haft_last_error() if that is the same status. The library is never unloaded. */
+HAFT_EXPORT haft_status haft_plugin_init(const haft_api *api, haft_realm realm);
 
 /* A host: `haft run host.so logic.js -- ARGS` runs this on a thread of its own once the logic is ready. argv[0] is
 ** the host's path, the rest are ARGS. What it returns is the exit code. When the realm closes (Ctrl-C, or the
