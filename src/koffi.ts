@@ -1,0 +1,23 @@
+// The one file that knows the package koffi: loads it when it is first needed.
+import { createRequire } from 'node:module';
+import type koffiModule from 'koffi';
+import { HaftError } from './errors.js';
+
+/** The package koffi, as its own types say. */
+export type Koffi = typeof koffiModule;
+
+let loaded: Koffi | undefined;
+
+/** @throws HaftError `HAFT_E_UNSUPPORTED` when the package koffi cannot be loaded. */
+export function koffi(): Koffi {
+  if (loaded !== undefined) return loaded;
+  try {
+    loaded = createRequire(import.meta.url)('koffi') as Koffi;
+    return loaded;
+  } catch (error) {
+    throw new HaftError('HAFT_E_UNSUPPORTED', {
+      message: `the package koffi could not be loaded: ${(error as Error).message}`,
+      next: 'run npm install: koffi brings its binary as an optional dependency of its own',
+    });
+  }
+}
