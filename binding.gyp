@@ -4,7 +4,7 @@
   'variables': {
     # The core (no Node header) and the edge (Node-API).
     'haft_sources': [
-      '<!@(node -p "[\'native\',\'native/core\'].flatMap(d=>fs.existsSync(d)?fs.readdirSync(d).filter(f=>f.endsWith(\'.cc\')).sort().map(f=>d+\'/\'+f):[]).join(\' \')")',
+      '<!@(node -p "[\'native\',\'native/core\'].flatMap(d=>fs.existsSync(d)?fs.readdirSync(d).filter(f=>/[.](cc|S)$/.test(f)).sort().map(f=>d+\'/\'+f):[]).join(\' \')")',
     ],
     'baselines_sources': [
       '<!@(node -p "[\'examples/stream/baselines\'].flatMap(d=>fs.existsSync(d)?fs.readdirSync(d).filter(f=>f.endsWith(\'.cc\')).sort().map(f=>d+\'/\'+f):[]).join(\' \')")',

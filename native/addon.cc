@@ -11,6 +11,7 @@
 #include "core/layout.h"
 #include "core/process.h"
 #include "core/realm.h"
+#include "core/trampolines.h"
 #include "edge.h"
 #include "host.h"
 
@@ -59,6 +60,10 @@ Napi::Value api_address(const Napi::CallbackInfo &info) {
   return Napi::BigInt::New(info.Env(), (uint64_t)(uintptr_t)api_table());
 }
 
+Napi::Value destroy_notify_address(const Napi::CallbackInfo &info) {
+  return Napi::BigInt::New(info.Env(), (uint64_t)(uintptr_t)destroy_notify);
+}
+
 // (name, fingerprint, names of the ops each ended by NUL): the kind's number, or a negative status.
 Napi::Value define_kind(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
@@ -89,6 +94,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("statuses", statuses(env));
   exports.Set("api", api(env));
   exports.Set("apiAddress", Napi::Function::New(env, api_address, "apiAddress"));
+  exports.Set("destroyNotify", Napi::Function::New(env, destroy_notify_address, "destroyNotify"));
   exports.Set("defineKind", Napi::Function::New(env, define_kind, "defineKind"));
   exports.Set("open", Napi::Function::New(env, edge_open, "open"));
   exports.Set("runHost", Napi::Function::New(env, host_run, "runHost"));

@@ -9,6 +9,7 @@
 #include "core/calls.h"
 #include "core/realm.h"
 #include "core/slots.h"
+#include "core/trampolines.h"
 
 namespace haft {
 namespace {
@@ -103,6 +104,7 @@ void doorbell_closed(uv_handle_t *handle) {
 void edge_close(Edge *edge, haft_counters *final) {
   if (!edge->open) return;
   edge->open = false;
+  trampolines_forget(edge->number);
   const bool quiet = realm_close(edge->id, kCloseMilliseconds, final);
   for (Arrival &arrival : edge->arrivals) value_drop(&arrival.result);
   edge->arrivals.clear();
@@ -187,6 +189,7 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   realm.Set("id", Napi::Number::New(env, (double)edge->id));
   add_functions(env, realm, edge);
   add_sending(env, realm, edge);
+  add_trampolines(env, realm, edge);
   return realm;
 }
 

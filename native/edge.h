@@ -49,6 +49,7 @@ void edge_ring(Edge *edge);
 // The functions of a realm that JavaScript calls, as properties of `realm`.
 void add_functions(Napi::Env env, Napi::Object realm, Edge *edge);  // handles, memory, life: functions.cc
 void add_sending(Napi::Env env, Napi::Object realm, Edge *edge);    // messages that JavaScript sends: sending.cc
+void add_trampolines(Napi::Env env, Napi::Object realm, Edge *edge);  // pointers for C libraries: closures.cc
 
 struct Function {
   const char *name;

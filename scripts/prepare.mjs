@@ -46,7 +46,7 @@ const steps = {
       'node_modules/node-addon-api/package.json',
       'node_modules/node-gyp/package.json',
       ...['native', 'examples/stream/baselines', 'bench/native'].flatMap((folder) =>
-        files(folder, ['.cc', '.h', '.hpp'], true),
+        files(folder, ['.cc', '.S', '.h', '.hpp'], true),
       ),
     ],
     also: () => `${platform} ${root} ${compilerChoice()}`,

@@ -105,7 +105,7 @@ class Compiler {
   /** The executable of a program under one build, with these flags more. */
   async program(source, build, more) {
     const flags = [...builds[build], ...more];
-    const core = files('native/core', ['.cc']);
+    const core = files('native/core', ['.cc', '.S']);
     // All to the end, so that no compiler is still at work when the first failure is told.
     const objects = await Promise.allSettled(
       [source, ...core].map((file) => limit(() => this.#object(file, flags))),

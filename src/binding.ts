@@ -89,6 +89,23 @@ export interface NativeRealm {
   /** The bytes of a chunk where they lie. Detach it before the chunk is given back. */
   viewBytes(offset: number, length: number): ArrayBuffer | undefined;
   detach(buffer: ArrayBuffer): void;
+  /**
+   * The C function pointer of a trampoline; a status where there is none. `types` and `returns` are numbers of
+   * `WIRE_TYPES`; `through` is a C function that finds the user data from that argument, or 0n.
+   */
+  trampoline(
+    types: Uint8Array,
+    returns: number,
+    userData: number,
+    mode: number,
+    op: number,
+    through: bigint,
+    milliseconds: number,
+    onError: bigint,
+    onPosted: bigint,
+  ): bigint | number;
+  /** Misuse of trampolines is posted to this object: the status, the op, and the user data. */
+  reportMisuse(handle: number, op: number): void;
   /** Returns the counters as they are at the end. */
   close(): Float64Array;
   ref(): void;
@@ -100,6 +117,8 @@ interface Addon {
   readonly api: NativeApi;
   /** The same as an integer. */
   apiAddress(): bigint;
+  /** The address of a C function that releases the handle in its one argument. */
+  destroyNotify(): bigint;
   /** The kind's number, or a negative status. */
   defineKind(name: string, fingerprint: bigint, ops: string): number;
   /** The realm, or a negative status. `drain` and `direct` must not throw. */

@@ -1,6 +1,7 @@
 // Delivery: runs the handler of a message, and what follows from it: counts, errors, promises, answers. Messages that
 // are held, and those of kinds with options, take the detour of detour.ts.
 import { DIRECT_REPLY, RING_DECLINED, RING_DELIVERED, SHARDS, STATUSES } from './constants.js';
+import { HaftError } from './errors.js';
 import { INDEX_MASK, SLOT_MASK } from './handle.js';
 import type { Op } from './kind.js';
 import type { Block, Mirror } from './mirror.js';
@@ -17,6 +18,8 @@ export interface Listener {
   hasMoved(handle: number): boolean;
   /** Sends a post on to it. */
   sendOn(handle: number, op: Op, args: readonly unknown[]): void;
+  /** The closure of a trampoline threw in a call of C on this very thread, or its result is none: C cannot be told. */
+  threw(error: unknown, handle: number, op: Op): void;
 }
 
 /** How long handlers run, one after the other, before timers and I/O have their turn. */
@@ -100,7 +103,13 @@ export class Delivery {
       }
     } catch (error) {
       this.#replies.answerError(reply, handle, error);
+      this.failed(error, handle, op);
     }
+  }
+
+  /** A call failed. Its caller is told, unless it is C that knows of no exceptions. */
+  failed(error: unknown, handle: number, op: Op): void {
+    if (op.isTrampoline) this.#listener.reportError(error, handle, op);
   }
 
   /** C on this very thread calls: the answer stands in a place of its own. */
@@ -125,12 +134,14 @@ export class Delivery {
           () => {}, // nobody will hear its failure
         );
         this.#wire.writeStatus(DIRECT_REPLY, DEADLOCK);
+        if (op.isTrampoline) this.#listener.threw(promiseOnThread(op), handle, op);
         return;
       }
       this.#wire.writeResult(DIRECT_REPLY, op, result);
     } catch (error) {
       const description = describe(error);
       if (!this.#closed) this.#wire.writeError(DIRECT_REPLY, description);
+      if (op.isTrampoline) this.#listener.threw(error, handle, op);
     }
   }
 
@@ -169,6 +180,11 @@ export class Delivery {
   dropResult(op: Op, result: unknown): void {
     if (result !== undefined && !this.#closed) this.#wire.dropResult(op, result);
   }
+}
+
+function promiseOnThread(op: Op): HaftError {
+  const message = 'the closure returned a promise, which cannot settle while C waits on this thread';
+  return new HaftError('HAFT_E_DEADLOCK', { kind: op.kindName, message });
 }
 
 /** What the arguments of a message were instead of what the op declares. */

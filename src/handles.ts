@@ -5,6 +5,7 @@ import { errorOfStatus, HaftError, statusName } from './errors.js';
 import type { Handle } from './handle.js';
 import { isInHandleRange, normalize } from './handle.js';
 import { functionKind, type HandlerOf, Kind, type Signature, type Signatures } from './kind.js';
+import { Scope } from './scope.js';
 
 /** Numbers about a table. Counts are since it was opened. */
 export interface Stats {
@@ -143,6 +144,12 @@ export abstract class Handles {
    */
   fn<const S extends Signature>(signature: S, handler: HandlerOf<S>): Handle<HandlerOf<S>> {
     return this.create(handler, functionKind(signature) as unknown as Kind<HandlerOf<S>, Signatures>);
+  }
+
+  /** A scope that ends what it owns: see `Scope`. */
+  scope(): Scope {
+    this.requireOpen();
+    return new Scope(this);
   }
 
   // ---- Names ----

@@ -1,5 +1,6 @@
 // What the package exports.
 export type { NativeApi } from './binding.js';
+export type { CType, FromC, ToC } from './c-types.js';
 export type { Collected } from './collector.js';
 export type { Counters } from './counters.js';
 export { type ErrorCode, HaftError, type HaftErrorDetails, type StatusName } from './errors.js';
@@ -18,4 +19,15 @@ export {
   type TypeName,
 } from './kind.js';
 export { type ErrorContext, Registry, type RegistryEvents, type RegistryStats } from './registry.js';
+export { Scope } from './scope.js';
 export { HandleTable, type HandleTableOptions } from './table.js';
+export type {
+  BindOptions,
+  Bound,
+  ClosureOf,
+  SignatureType,
+  Trampoline,
+  TrampolineGroup,
+  TrampolineOptions,
+  UserDataPlace,
+} from './trampoline.js';

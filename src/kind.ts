@@ -1,6 +1,18 @@
 // Kinds: what sort of object a handle names, and which of its methods native code may call, with which types. What
 // else one may ask of a kind is in options.ts.
-import { ARGS_MAX, INLINE_ARGS, KIND_NAME_BYTES, SHAPE_COUNT_SHIFT } from './constants.js';
+import {
+  ARGS_MAX,
+  INLINE_ARGS,
+  KIND_NAME_BYTES,
+  SHAPE_COUNT_SHIFT,
+  WIRE_F32,
+  WIRE_I8,
+  WIRE_I16,
+  WIRE_TEXT,
+  WIRE_U8,
+  WIRE_U16,
+  WIRE_U64,
+} from './constants.js';
 import { HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import {
@@ -24,6 +36,18 @@ export const TYPES = {
   handle: 6,
   str: 7,
   bytes: 8,
+} as const;
+
+/** With those that only the functions of C libraries have: see c-types.ts. */
+export const WIRE_TYPES = {
+  ...TYPES,
+  u64: WIRE_U64,
+  text: WIRE_TEXT,
+  i8: WIRE_I8,
+  u8: WIRE_U8,
+  i16: WIRE_I16,
+  u16: WIRE_U16,
+  f32: WIRE_F32,
 } as const;
 
 export type TypeName = keyof typeof TYPES;
@@ -121,6 +145,8 @@ export class Op {
     readonly signature: Signature,
     /** The target is a function and the op calls it. */
     readonly isFunction: boolean,
+    /** C libraries call it by a trampoline: they hear of no exception, so JavaScript does. */
+    readonly isTrampoline: boolean,
     { batch, retries, breaker }: KindOptions,
   ) {
     this.#kind = kind;
@@ -133,8 +159,8 @@ export class Op {
       (retries ? OPTION.retries : 0) |
       (breaker ? OPTION.breaker : 0) |
       (signature.views ? OPTION.views : 0);
-    this.args = (signature.args ?? []).map((type) => TYPES[type]);
-    this.returns = TYPES[signature.returns ?? 'void'];
+    this.args = (signature.args ?? []).map((type) => WIRE_TYPES[type]);
+    this.returns = WIRE_TYPES[signature.returns ?? 'void'];
     const inlined = this.args.slice(0, INLINE_ARGS);
     // Views are not among what is read the quick way.
     this.shape = signature.views
@@ -189,15 +215,18 @@ export class Kind<T = unknown, O extends Signatures = Signatures> {
     readonly signatures: O,
     readonly isFunction: boolean,
     options: KindOptions<T> = {},
+    /** Its ops have the types of `WIRE_TYPES`. @internal */
+    readonly isTrampoline = false,
   ) {
-    checkDefinition(name, signatures);
+    checkDefinition(name, signatures, isTrampoline ? WIRE_TYPES : TYPES);
     const checked = checkOptions(name, signatures, options);
     if (checked.serialize) this.serialize = checked.serialize;
     if (checked.deserialize) this.deserialize = checked.deserialize;
     this.#options = checked as KindOptions;
     const ops = Object.entries(signatures);
     this.ops = ops.map(
-      ([op, signature], position) => new Op(this, op, position, signature, isFunction, this.#options),
+      ([op, signature], position) =>
+        new Op(this, op, position, signature, isFunction, isTrampoline, this.#options),
     );
     this.fingerprint = fingerprintOf(ops.map(([op, signature]) => op + signatureText(signature)).join(';'));
   }
@@ -214,7 +243,7 @@ export class Kind<T = unknown, O extends Signatures = Signatures> {
   }
 }
 
-function checkDefinition(name: string, signatures: Signatures): void {
+function checkDefinition(name: string, signatures: Signatures, types: object = TYPES): void {
   const refuse = (message: string): never => {
     throw new HaftError('HAFT_E_ARGUMENT', {
       kind: name,
@@ -234,7 +263,7 @@ function checkDefinition(name: string, signatures: Signatures): void {
     if (op === '' || op.includes('\0')) refuse("an op's name is not empty and has no NUL");
     if (args.length > ARGS_MAX) refuse(`${op} has more than ${ARGS_MAX} arguments`);
     for (const type of [...args, returns]) {
-      if (!Object.hasOwn(TYPES, type)) refuse(`${op} has an unknown type: ${String(type)}`);
+      if (!Object.hasOwn(types, type)) refuse(`${op} has an unknown type: ${String(type)}`);
     }
     if ((args as readonly string[]).includes('void')) refuse(`an argument of ${op} is void`);
     if (typeof views !== 'boolean') refuse(`views of ${op} is true or false`);

@@ -127,7 +127,12 @@ export class Mailboxes {
     this.#native = native;
     this.#receiver = receiver;
     this.#wire = new Wire(native);
-    this.#replies = new Replies(native, this.#wire, (count) => receiver.promisesWaiting(count));
+    this.#replies = new Replies(
+      native,
+      this.#wire,
+      (count) => receiver.promisesWaiting(count),
+      (error, handle, op) => this.#delivery.failed(error, handle, op),
+    );
     this.#delivery = new Delivery(receiver, receiver.mirror, this.#wire, this.#replies);
     this.#detour = new Detour(native, this.#wire, this.#delivery, this.#replies, {
       reportError: (error, handle, op) => receiver.reportError(error, handle, op),
@@ -288,15 +293,18 @@ export class Mailboxes {
     return false;
   }
 
-  /** A message of C on this very thread: its handler runs at once. */
-  direct(): void {
+  /**
+   * A message of C on this very thread: its handler runs at once.
+   * @param halted No closure of a trampoline may run: one of them threw, and C has not returned yet.
+   */
+  direct(halted = false): void {
     if (this.#i32[(DIRECT + CELL_OP) >> 2] === 0) {
       this.#answerRequest(this.#i32[(DIRECT + CELL_ARGS) >> 2]!);
       return;
     }
     this.#running++;
     try {
-      this.#runDirect();
+      this.#runDirect(halted);
     } finally {
       this.#running--;
       // The answer stands in its place until C reads it: no handler may run before, and have another put there.
@@ -319,11 +327,16 @@ export class Mailboxes {
     this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_OK.status);
   }
 
-  #runDirect(): void {
+  #runDirect(halted: boolean): void {
     const op = this.#receiver.opOf(this.#i32[(DIRECT + CELL_OP) >> 2]!);
     const handle = this.#f64[(DIRECT + CELL_HANDLE) >> 3]!;
+    if (halted && op.isTrampoline) {
+      this.#wire.count(handle, RING_DECLINED);
+      this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_EXCEPTION.status);
+      return;
+    }
     const args = this.#argsOf(DIRECT, this.#i32[(DIRECT + CELL_SHAPE) >> 2]!, op);
-    if ((this.#detour.count | op.options) !== 0) this.#detour.direct(handle, op, args);
+    if ((this.#detour.count | op.options) !== 0 && !op.isTrampoline) this.#detour.direct(handle, op, args);
     else this.#delivery.direct(handle, op, args);
   }
 
@@ -466,7 +479,9 @@ export class Mailboxes {
         if (this.#replies.wakes > 0) this.#replies.flushWakes(); // P16: a handler may wait for a thread that sleeps on its answer
         this.#running++;
         try {
-          if ((this.#detour.count | op.options) !== 0) this.#detour.take(reply, handle, op, args);
+          // What a trampoline calls is never held.
+          if ((this.#detour.count | op.options) !== 0 && !op.isTrampoline)
+            this.#detour.take(reply, handle, op, args);
           else if (reply === 0) this.#delivery.post(handle, op, args);
           else this.#delivery.call(reply, handle, op, args);
         } catch (error) {

@@ -9,6 +9,8 @@ import {
   EXCHANGE_LIST,
   EXCHANGE_NUMBER,
   EXCHANGE_STATUS,
+  EXCHANGE_THROWN,
+  KINDS,
   NAMES,
   STATUSES,
 } from './constants.js';
@@ -19,11 +21,21 @@ import { Forwarder } from './forward.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
-import type { Kind, Op } from './kind.js';
+import { type Kind, kind, type Op, type Signatures } from './kind.js';
+import { KoffiTrampoline } from './koffi-trampoline.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
 import { signalOf } from './options.js';
+import {
+  type Complete,
+  type SignatureType,
+  Trampoline,
+  TrampolineGroup,
+  type TrampolineHost,
+  type TrampolineOptions,
+  type UserDataPlace,
+} from './trampoline.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const NUMBER_PLACE = (EXCHANGE >> 3) + (EXCHANGE_NUMBER >> 1);
@@ -32,6 +44,7 @@ const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
 /** So many moves are remembered, that native code may learn where an object went. */
 const MOVED_MOST = 65_536;
+const THROWN_WORD = (EXCHANGE >> 2) + EXCHANGE_THROWN;
 
 interface Moved {
   readonly now: number;
@@ -98,12 +111,20 @@ export class Registry extends Handles {
   #reclaimed = 0;
   #references = 0;
   #promises = 0;
+  /** By the kind's number: its handles keep the event loop alive. */
+  readonly #keepsAlive = new Uint8Array(KINDS);
+  #keepingAlive = 0;
+  #trampolineHost: TrampolineHost | undefined;
+  #misuseHandle = 0;
+  /** What a closure threw in the call of C that ends next. */
+  #thrown: Thrown | undefined;
+  #frame: Frame | undefined;
 
   /** @throws HaftError `HAFT_E_UNSUPPORTED` when the addon cannot be loaded, `HAFT_E_SLOTS` when 128 realms are open. */
   constructor() {
     const native = addon().open(
       () => this.#answerDoorbell(),
-      () => this.#mailboxes.direct(),
+      () => this.#directFromAddon(),
     );
     if (typeof native === 'number') throw errorOfStatus(native);
     super();
@@ -173,10 +194,152 @@ export class Registry extends Handles {
   useKoffi<T>(koffi: Koffi<T>): this {
     this.requireOpen();
     if (this.#dropKoffi) return this;
-    const callback = koffi.register(() => this.#mailboxes.direct(), callbackType(koffi));
+    const callback = koffi.register(() => this.#directFromKoffi(), callbackType(koffi));
     this.#native.useKoffi(callback);
     this.#dropKoffi = () => koffi.unregister(callback);
     return this;
+  }
+
+  // An exception passes through koffi to where JavaScript called C; until it is there, nothing of JavaScript runs.
+  #directFromKoffi(): void {
+    this.#i32[THROWN_WORD] = 0;
+    this.#mailboxes.direct();
+    if (this.#thrown === undefined) return;
+    const { error } = this.#thrown;
+    this.#thrown = undefined;
+    this.#i32[THROWN_WORD] = 1;
+    Promise.resolve().then(() => {
+      if (!this.closed) this.#i32[THROWN_WORD] = 0;
+    });
+    throw error;
+  }
+
+  #directFromAddon(): void {
+    this.#mailboxes.direct(this.#frame?.thrown !== undefined);
+    if (this.#thrown === undefined) return;
+    const thrown = this.#thrown;
+    this.#thrown = undefined;
+    if (this.#frame !== undefined) this.#frame.thrown ??= thrown;
+    else this.#report(thrown.error, thrown.handle, thrown);
+  }
+
+  /**
+   * Calls a C function that may call closures of this thread, and throws what one of them threw: C was told `onError`, and
+   * of the closures that it called after that none has run. Through koffi a plain call does the same; through an addon, and
+   * for trampolines that are not `native`, what a closure throws goes to the `error` event unless it is called so.
+   */
+  invoke<A extends readonly unknown[], R>(f: (...args: A) => R, ...args: A): R {
+    this.requireOpen();
+    const outer = this.#frame;
+    const frame: Frame = {};
+    this.#frame = frame;
+    let result: R;
+    try {
+      result = f(...args);
+    } finally {
+      this.#frame = outer;
+    }
+    if (frame.thrown !== undefined) throw frame.thrown.error;
+    return result;
+  }
+
+  /**
+   * One C function pointer for a signature, for ever, behind which there are any number of closures: the user data that C
+   * passes along says which. For C libraries that know nothing of haft.
+   *
+   * ```ts
+   * const compare = registry.trampoline({
+   *   args: ['const void *', 'const void *', 'void *'], returns: 'int', userData: 2, onError: 0,
+   * });
+   * using byName = compare.bind((a, b) => nameAt(a).localeCompare(nameAt(b)));
+   * qsort_r(rows, count, size, byName.pointer, byName.userData);
+   * ```
+   *
+   * From other threads too. Misuse (user data that is stale or forged, a closed registry) tells C `onError`, runs nobody's
+   * closure, and is told to the `error` event. What a closure throws is thrown where JavaScript called C; in a call from
+   * another thread it goes to the `error` event.
+   *
+   * @throws HaftError `HAFT_E_ARGUMENT` for types and values that do not go together, `HAFT_E_CLOSED`.
+   */
+  trampoline<
+    const A extends readonly SignatureType[],
+    const P extends UserDataPlace,
+    const R extends SignatureType | 'void' = 'void',
+    const O extends TrampolineOptions<A, R, P> = TrampolineOptions<A, R, P>,
+  >(options: O & TrampolineOptions<A, R, P> & Complete<O>): Trampoline<O> {
+    return new Trampoline<O>(this.#trampolines(), options);
+  }
+
+  /**
+   * C function pointers that share one user data, as SQLite's aggregates or an XML parser's handlers do: `bind` takes an
+   * object with a method for each. As `trampoline` otherwise.
+   */
+  trampolines<const G extends Readonly<Record<string, TrampolineOptions>>>(
+    group: G & { readonly [K in keyof G]: Complete<G[K]> },
+  ): TrampolineGroup<G> {
+    return new TrampolineGroup<G>(this.#trampolines(), group);
+  }
+
+  /**
+   * A C function `void (*)(void *)` for libraries that want a destructor of their user data: it releases the handle, of
+   * any registry, on any thread. What C owns so need not be unbound.
+   */
+  get destroyNotify(): bigint {
+    return addon().destroyNotify();
+  }
+
+  #trampolines(): TrampolineHost {
+    this.requireOpen();
+    this.#trampolineHost ??= {
+      native: this.#native,
+      numberOf: (of) => this.numberOf(of),
+      create: (value, of) => this.#createBound(value, of),
+      has: (handle) => this.has(handle),
+      delete: (handle) => this.delete(handle),
+      get: (handle, of) => this.get(handle, of),
+      keepAlive: (kindNumber) => {
+        this.#keepsAlive[kindNumber] = 1;
+      },
+      listen: () => this.#listenToMisuse(),
+      misused: (error, of, op) => this.#reportMisuse(error, of.name, op),
+      threw: (error, handle, of, op, mayThrow) => {
+        if (this.#frame !== undefined) this.#frame.thrown ??= { error, handle, kindName: of.name, name: op };
+        else if (mayThrow) return true;
+        else this.#report(error, handle, { kindName: of.name, name: op });
+        return false;
+      },
+    };
+    return this.#trampolineHost;
+  }
+
+  #createBound(value: unknown, of: Kind): Handle {
+    const handle = this.create(value, of);
+    if (this.#keepsAlive[of.number] !== 0 && this.#keepingAlive++ === 0) this.#updateRef();
+    return handle;
+  }
+
+  #listenToMisuse(): void {
+    if (this.#misuseHandle !== 0) return;
+    this.#misuseHandle = this.#createOwn(
+      new MisuseListener((status, op, userData) => {
+        const of = this.#kinds[op >>> 16];
+        const error = errorOfStatus(status, { handle: userData, kind: of?.name, message: MISUSED });
+        this.#reportMisuse(error, of?.name ?? '', of?.ops[op & 0xffff]?.name ?? '');
+      }),
+      MisuseKind,
+    );
+    this.#native.reportMisuse(this.#misuseHandle, MisuseKind.ops[0]!.number);
+  }
+
+  #reportMisuse(error: HaftError, kindName: string, name: string): void {
+    if (this.#events.listenerCount('error') > 0)
+      this.#report(error, Number(error.handle), { kindName, name });
+  }
+
+  #createOwn<T>(object: T, of: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
+    const handle = this.create(object, of);
+    this.#own.add(handle);
+    return handle;
   }
 
   /** Handles what waits in the mailboxes now, up to 4,096 messages, instead of in the next turn. A handler may call it. */
@@ -318,6 +481,7 @@ export class Registry extends Handles {
     this.#waits.close();
     this.#collector.close();
     this.#mover.close();
+    if (this.#trampolineHost !== undefined) KoffiTrampoline.forget(this.#trampolineHost);
     // Not at once: this may be a handler that runs inside that very callback.
     if (this.#dropKoffi) setImmediate(this.#dropKoffi).unref();
     this.#mirror.clear();
@@ -401,6 +565,7 @@ export class Registry extends Handles {
     const block = this.#mirror.blockOf(index)!;
     const slot = index & SLOT_MASK;
     this.forgotten(block.handles[slot]!, block.values[slot]);
+    if (this.#keepsAlive[block.kinds[slot]!] !== 0 && --this.#keepingAlive === 0) this.#updateRef();
     this.#mirror.drop(block, slot);
     if (retired) this.#retired++;
     else this.#mirror.giveBack(index);
@@ -442,6 +607,9 @@ export class Registry extends Handles {
       mirror: this.#mirror,
       opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
       reportError: (error, handle, op) => this.#report(error, handle, op),
+      threw: (error, handle, op) => {
+        this.#thrown = { error, handle, kindName: op.kindName, name: op.name };
+      },
       reportGone: (handle, op) => {
         if (this.#events.listenerCount('error') === 0) return;
         const message = `a post of ${op.text} found its object gone`;
@@ -466,7 +634,7 @@ export class Registry extends Handles {
     };
   }
 
-  #report(error: unknown, handle: number, op: Op): void {
+  #report(error: unknown, handle: number, op: Pick<Op, 'kindName' | 'name'>): void {
     if (this.#events.listenerCount('error') === 0) {
       Promise.reject(error);
       return;
@@ -498,11 +666,7 @@ export class Registry extends Handles {
       check: (handle) => void this.get(handle as Handle),
       numberOf: (kind) => this.numberOf(kind),
       create: (object, kind) => this.create(object, kind),
-      createOwn: (object, kind) => {
-        const handle = this.create(object, kind);
-        this.#own.add(handle);
-        return handle;
-      },
+      createOwn: (object, kind) => this.#createOwn(object, kind),
       hold: (handle) => this.#mailboxes.hold(handle),
       unhold: (handle) => {
         if (!this.closed) this.#mailboxes.unhold(handle);
@@ -583,11 +747,38 @@ export class Registry extends Handles {
 
   #updateRef(): void {
     if (this.closed) return;
-    const held = this.#references + this.#promises + this.#waits.waiting + this.#mover.moving;
+    const held =
+      this.#references + this.#promises + this.#waits.waiting + this.#mover.moving + this.#keepingAlive;
     if (held > 0 || this.#collector.active) this.#native.ref();
     else this.#native.unref();
   }
 }
+
+/** What a closure threw, and in which call. */
+interface Thrown {
+  readonly error: unknown;
+  readonly handle: number;
+  readonly kindName: string;
+  readonly name: string;
+}
+
+/** One `invoke`. */
+interface Frame {
+  thrown?: Thrown;
+}
+
+const MISUSED = 'C called a trampoline, and its user data names no closure of that';
+
+/** Hears of C that calls trampolines with the wrong user data. */
+class MisuseListener {
+  constructor(readonly misused: (status: number, op: number, userData: bigint) => void) {}
+}
+
+const MisuseKind = kind(
+  MisuseListener,
+  { misused: { args: ['i32', 'u32', 'i64'] } },
+  { name: 'haft.misuse' },
+);
 
 // koffi keeps every type that is made: one is enough for all registries.
 const callbackTypes = new WeakMap<object, unknown>();

@@ -44,6 +44,7 @@ export class Replies {
   readonly #wire: Wire;
   readonly #i32: Int32Array;
   readonly #promisesWaiting: (count: number) => void;
+  readonly #failed: (error: unknown, handle: number, op: Op) => void;
   /** Replies that promises are to give, by their numbers. */
   readonly #later = new Map<number, Later>();
   #givenUp = 0;
@@ -53,13 +54,22 @@ export class Replies {
   /** A caller that sleeps was answered. */
   woke = false;
 
-  /** @param promisesWaiting Told how many calls wait for a promise, when that changes. */
-  constructor(native: NativeRealm, wire: Wire, promisesWaiting: (count: number) => void) {
+  /**
+   * @param promisesWaiting Told how many calls wait for a promise, when that changes.
+   * @param failed Told what a promise rejected with, or why its value is no answer.
+   */
+  constructor(
+    native: NativeRealm,
+    wire: Wire,
+    promisesWaiting: (count: number) => void,
+    failed: (error: unknown, handle: number, op: Op) => void,
+  ) {
     this.#native = native;
     this.#wire = wire;
     this.#i32 = wire.i32;
     this.#givenUp = this.#i32[GIVEN_UP_WORD]!;
     this.#promisesWaiting = promisesWaiting;
+    this.#failed = failed;
   }
 
   close(): void {
@@ -123,6 +133,7 @@ export class Replies {
         well = answer();
       } catch (error) {
         this.answerError(reply, handle, error);
+        this.#failed(error, handle, op);
       }
       ended?.(well);
       this.flushWakes();
@@ -133,6 +144,7 @@ export class Replies {
       (error) => {
         settle(() => {
           this.answerError(reply, handle, error);
+          this.#failed(error, handle, op);
           return false;
         });
       },

@@ -25,10 +25,17 @@ import {
   SHAPE_HEAP_BIT,
   SHARDS,
   STATUSES,
+  WIRE_F32,
+  WIRE_I8,
+  WIRE_I16,
+  WIRE_TEXT,
+  WIRE_U8,
+  WIRE_U16,
+  WIRE_U64,
 } from './constants.js';
 import { type ErrorCode, HaftError } from './errors.js';
 import { isInHandleRange, NULL_HANDLE, normalize } from './handle.js';
-import { type Op, TYPES, type TypeName } from './kind.js';
+import { type Op, TYPES, WIRE_TYPES } from './kind.js';
 
 /** `types | count << 20` of a shape. */
 export const SHAPE_TYPES_MASK = (1 << SHAPE_CELLS_SHIFT) - 1;
@@ -37,10 +44,11 @@ const CELLS_MASK = 31;
 const TYPE_MASK = 15;
 const LENGTH_MASK = ~ASCII_FLAG;
 const SHORT_TEXT = 24;
+const NO_TEXT = -1;
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const SHARD_MASK = SHARDS - 1;
 
-const TYPE_NAMES = Object.keys(TYPES) as TypeName[];
+const TYPE_NAMES = Object.keys(WIRE_TYPES);
 // As constants of their own, so that a switch over them is one over numbers.
 const VOID = TYPES.void;
 const F64 = TYPES.f64;
@@ -73,6 +81,7 @@ export class Wire {
   readonly f64: Float64Array;
   readonly u8: Uint8Array;
   readonly #i64: BigInt64Array;
+  readonly #u64: BigUint64Array;
   readonly #text: BufferWithSlices;
 
   constructor(readonly native: NativeRealm) {
@@ -80,6 +89,7 @@ export class Wire {
     this.f64 = new Float64Array(native.buffer);
     this.u8 = new Uint8Array(native.buffer);
     this.#i64 = new BigInt64Array(native.buffer);
+    this.#u64 = new BigUint64Array(native.buffer);
     this.#text = Buffer.from(native.buffer) as BufferWithSlices;
   }
 
@@ -150,6 +160,7 @@ export class Wire {
       case VOID:
         return;
       case F64:
+      case WIRE_F32:
         if (typeof value === 'number') {
           f64[at >> 3] = value;
           return;
@@ -167,12 +178,31 @@ export class Wire {
           return;
         }
         break;
-      case I64:
-        if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) {
-          this.#i64[at >> 3] = value;
+      case WIRE_I8:
+      case WIRE_U8:
+      case WIRE_I16:
+      case WIRE_U16:
+        if (typeof value === 'number' && narrowed(type, value) === value) {
+          i32[at >> 2] = value;
           return;
         }
         break;
+      case I64: {
+        const integer = op.isTrampoline && Number.isSafeInteger(value) ? BigInt(value as number) : value;
+        if (typeof integer === 'bigint' && BigInt.asIntN(64, integer) === integer) {
+          this.#i64[at >> 3] = integer;
+          return;
+        }
+        break;
+      }
+      case WIRE_U64: {
+        const integer = value === null ? 0n : Number.isSafeInteger(value) ? BigInt(value as number) : value;
+        if (typeof integer === 'bigint' && BigInt.asUintN(64, integer) === integer) {
+          this.#u64[at >> 3] = integer;
+          return;
+        }
+        break;
+      }
       case BOOL:
         if (typeof value === 'boolean') {
           i32[at >> 2] = value ? 1 : 0;
@@ -244,8 +274,13 @@ export class Wire {
     switch (type) {
       case F64:
       case HANDLE:
+      case WIRE_F32:
         return this.f64[at >> 3]!;
       case I32:
+      case WIRE_I8:
+      case WIRE_U8:
+      case WIRE_I16:
+      case WIRE_U16:
         return this.i32[at >> 2]!;
       case U32:
         return this.i32[at >> 2]! >>> 0;
@@ -253,6 +288,11 @@ export class Wire {
         return this.#i64[at >> 3]!;
       case BOOL:
         return this.i32[at >> 2] !== 0;
+      case WIRE_U64:
+        return this.#u64[at >> 3]!;
+      case WIRE_TEXT:
+        if (this.i32[at >> 2] === NO_TEXT) return null;
+        return this.#readText(this.i32[at >> 2]!, this.i32[(at >> 2) + 1]!, tail, chunk);
       case STR:
         return this.#readText(this.i32[at >> 2]!, this.i32[(at >> 2) + 1]!, tail, chunk);
       case BYTES:
@@ -383,6 +423,20 @@ function fits(declared: number, value: number): boolean {
   if (declared === F64) return true;
   if (declared === I32) return (value | 0) === value;
   return declared === U32 && value >>> 0 === value;
+}
+
+/** A number as an integer of so few bits. */
+export function narrowed(type: number, value: number): number {
+  switch (type) {
+    case WIRE_I8:
+      return (value << 24) >> 24;
+    case WIRE_U8:
+      return value & 0xff;
+    case WIRE_I16:
+      return (value << 16) >> 16;
+    default:
+      return value & 0xffff;
+  }
 }
 
 const TEXT_MOST = 3500;

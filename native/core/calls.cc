@@ -131,18 +131,21 @@ haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *res
   // P22: the handler may have closed the realm, and nothing counted kept it.
   if (r.life.load(std::memory_order_seq_cst) != open_life(t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
   if (plan.chunk) heap_give(t.realm, plan.chunk);  // here, since JavaScript may not have come to read it
+  if (r.direct_reply.status == HAFT_E_CLOSED && r.exchange[kExchangeThrown] != 0)
+    return fail(HAFT_E_EXCEPTION, t.handle, "an exception is on its way through the C function that JavaScript called");
   return read_reply(t.realm, r.direct_reply, t.handle, result);
 }
 
 // The first half of a call: a message with a reply slot, or on the own thread all of it (`*token` is 0). The run may go
 // on afterwards.
-haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, size_t count, Deadline &deadline,
-                       Blocking &blocking, Run &run, Target *t, uint32_t *token, haft_value *result) {
+haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, size_t count, Planner planner,
+                       Deadline &deadline, Blocking &blocking, Run &run, Target *t, uint32_t *token,
+                       haft_value *result) {
   *token = 0;
   haft_status status = address(handle, op, t);
   if (status != HAFT_OK) return status;
   Plan plan;
-  status = plan_message(t->realm_id, args, count, &plan);
+  status = planner(t->realm_id, args, count, &plan);
   if (status != HAFT_OK) return status;
   if (on_own_thread(t->realm)) {
     run.end();
@@ -192,21 +195,13 @@ void settle(haft_request &request, haft_status status, const haft_value &result)
   request.result = result_or_text(status, result);
 }
 
-}  // namespace
-
-// Only for one of many could the thread's latest error tell.
-haft_value result_or_text(haft_status status, const haft_value &result) {
-  if (status == HAFT_OK) return result;
-  const bool told = status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT || status == HAFT_E_ARGUMENT;
-  return told ? error_text() : kVoid;
-}
-
-haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full) {
+haft_status post_planned(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full,
+                         Planner planner) {
   Target t;
   haft_status status = address(handle, op, &t);
   if (status != HAFT_OK) return status;
   Plan plan;
-  status = plan_message(t.realm_id, args, count, &plan);
+  status = planner(t.realm_id, args, count, &plan);
   if (status != HAFT_OK) return status;
   if (when_full == HAFT_FAIL || when_full == HAFT_DROP_NEWEST) {
     status = try_send(t, op, plan, 0);
@@ -224,6 +219,40 @@ haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t 
   return send_later(t, op, plan, 0, status, HAFT_E_FULL, deadline);
 }
 
+haft_status call_planned(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
+                         haft_value *result, Planner planner) {
+  haft_value dropped = kVoid;
+  haft_value &out = result ? *result : dropped;
+  out = kVoid;
+  Deadline deadline(timeout_ms);
+  Target t;
+  uint32_t token;
+  Blocking blocking;  // all the time: whoever closes a circle finds it whole
+  Run run;
+  haft_status status = begin_call(handle, op, args, count, planner, deadline, blocking, run, &t, &token, &out);
+  run.end();
+  if (status == HAFT_OK && token != 0) status = await_reply(t, token, deadline, blocking, &out);
+  if (status == HAFT_OK && !result) value_drop(&dropped);
+  return status;
+}
+
+}  // namespace
+
+// Only for one of many could the thread's latest error tell.
+haft_value result_or_text(haft_status status, const haft_value &result) {
+  if (status == HAFT_OK) return result;
+  const bool told = status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT || status == HAFT_E_ARGUMENT;
+  return told ? error_text() : kVoid;
+}
+
+haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full) {
+  return post_planned(handle, op, args, count, when_full, plan_message);
+}
+
+haft_status post_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full) {
+  return post_planned(handle, op, args, count, when_full, plan_given);
+}
+
 haft_status offer(haft_handle handle, haft_op op, const haft_value *args, size_t count) {
   Target t;
   haft_status status = address(handle, op, &t, false);
@@ -235,19 +264,12 @@ haft_status offer(haft_handle handle, haft_op op, const haft_value *args, size_t
 
 haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                  haft_value *result) {
-  haft_value dropped = kVoid;
-  haft_value &out = result ? *result : dropped;
-  out = kVoid;
-  Deadline deadline(timeout_ms);
-  Target t;
-  uint32_t token;
-  Blocking blocking;  // all the time: whoever closes a circle finds it whole
-  Run run;
-  haft_status status = begin_call(handle, op, args, count, deadline, blocking, run, &t, &token, &out);
-  run.end();
-  if (status == HAFT_OK && token != 0) status = await_reply(t, token, deadline, blocking, &out);
-  if (status == HAFT_OK && !result) value_drop(&dropped);
-  return status;
+  return call_planned(handle, op, args, count, timeout_ms, result, plan_message);
+}
+
+haft_status call_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
+                       haft_value *result) {
+  return call_planned(handle, op, args, count, timeout_ms, result, plan_given);
 }
 
 haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) {
@@ -265,8 +287,8 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
       haft_request &q = requests[from + i];
       haft_value result = kVoid;
       Blocking blocking;
-      const haft_status status = begin_call(q.handle, q.op, q.args, q.count, deadline, blocking, run, &sent[i].target,
-                                            &sent[i].token, &result);
+      const haft_status status = begin_call(q.handle, q.op, q.args, q.count, plan_message, deadline, blocking, run,
+                                            &sent[i].target, &sent[i].token, &result);
       settle(q, status, result);
     }
     run.end();

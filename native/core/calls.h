@@ -10,6 +10,10 @@ haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t 
 haft_status offer(haft_handle handle, haft_op op, const haft_value *args, size_t count);
 haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                  haft_value *result);
+// The same with what C passed to a trampoline (plan_given).
+haft_status post_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full);
+haft_status call_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
+                       haft_value *result);
 haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms);
 void value_free(haft_value *value);
 void value_drop(haft_value *value);  // frees it with the reference that it carries

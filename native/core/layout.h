@@ -82,6 +82,18 @@ struct Cell {
 };
 static_assert(sizeof(Cell) == kCellBytes, "a cell is a cache line");
 
+// Types beyond haft_type, of what C and trampolines pass to each other. Four bits hold them all.
+enum WireType : uint32_t {
+  kWireU64 = 9,    // pointers too
+  kWireText = 10,  // `const char *`: any bytes, or NULL
+  kWireI8 = 11,
+  kWireU8 = 12,
+  kWireI16 = 13,
+  kWireU16 = 14,
+  kWireF32 = 15  // travels as a double
+};
+constexpr uint64_t kNoText = ~0ull;  // a text that is NULL
+
 struct HeapTail {  // the second cell of a message whose tail lies in the heap
   std::atomic<uint32_t> sequence;
   uint32_t bytes;
@@ -267,6 +279,7 @@ constexpr uint32_t kExchangeHandle = 0;  // two words: a double
 constexpr uint32_t kExchangeStatus = 2;
 constexpr uint32_t kExchangeFlag = 3;
 constexpr uint32_t kExchangeNumber = 4;   // two words: a double
+constexpr uint32_t kExchangeThrown = 6;   // 1: an exception is on its way through C on the realm's own thread
 constexpr uint32_t kExchangeList = 16;    // indexes of slots, up to kExchangeWake
 constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
 
@@ -286,6 +299,7 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(EXCHANGE_STATUS, kExchangeStatus)                             \
   X(EXCHANGE_FLAG, kExchangeFlag)                                 \
   X(EXCHANGE_NUMBER, kExchangeNumber)                             \
+  X(EXCHANGE_THROWN, kExchangeThrown)                             \
   X(EXCHANGE_LIST, kExchangeList)                                 \
   X(EXCHANGE_WAKE, kExchangeWake)                                 \
   X(DIRECT, offsetof(Realm, direct))                              \
@@ -334,6 +348,13 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(REPLY_DONE, kDone)                                            \
   X(REPLY_LATER, kLater)                                          \
   X(GIVEN_UP, offsetof(Realm, given_up))                          \
+  X(WIRE_U64, kWireU64)                                           \
+  X(WIRE_TEXT, kWireText)                                         \
+  X(WIRE_I8, kWireI8)                                             \
+  X(WIRE_U8, kWireU8)                                             \
+  X(WIRE_I16, kWireI16)                                           \
+  X(WIRE_U16, kWireU16)                                           \
+  X(WIRE_F32, kWireF32)                                           \
   X(ASCII_FLAG, kAsciiFlag)                                       \
   X(KIND_SHIFT, kKindShift)                                       \
   X(KINDS, kKinds)                                                \

@@ -42,7 +42,9 @@ Text classify(const unsigned char *s, size_t n) {
   return Text::kUtf8;
 }
 
-bool has_payload(const haft_value &v) { return v.type == HAFT_STR || v.type == HAFT_BYTES; }
+bool has_payload(const haft_value &v) {
+  return v.type == HAFT_STR || v.type == HAFT_BYTES || (v.type == kWireText && v.as.str);
+}
 
 uint32_t extra_args(uint32_t count) { return count > kInlineArgs ? count - kInlineArgs : 0; }
 uint32_t extra_bytes(uint32_t count) { return extra_args(count) * 8 + ((extra_args(count) + 7) & ~7u); }
@@ -69,26 +71,43 @@ uint64_t simple_bits(const haft_value &v) {
       return bits;
     case HAFT_F64:
     case HAFT_I64:
+    case kWireU64:
+    case kWireF32:
       memcpy(&bits, &v.as, 8);
       return bits;
     case HAFT_I32:
     case HAFT_U32:
+    case kWireI8:
+    case kWireU8:
+    case kWireI16:
+    case kWireU16:
       return v.as.u32;
     case HAFT_BOOL:
       return v.as.b ? 1 : 0;
+    case kWireText:
+      return kNoText;
     default:
       return 0;
   }
+}
+
+void begin_plan(const haft_value *args, size_t count, Plan *plan) {
+  plan->args = args;
+  plan->count = (uint32_t)count;
+  plan->ascii = 0;
+  plan->chunk = 0;
+}
+
+void end_plan(uint64_t payload, Plan *plan) {
+  plan->tail_bytes = (uint32_t)payload + extra_bytes(plan->count);
+  plan->cells = 1 + (plan->tail_bytes + kCellBytes - 1) / kCellBytes;
 }
 
 }  // namespace
 
 haft_status plan_message(uint64_t realm_id, const haft_value *args, size_t count, Plan *plan) {
   if (count > HAFT_ARGS_MAX || (count != 0 && !args)) return fail(HAFT_E_ARGUMENT);
-  plan->args = args;
-  plan->count = (uint32_t)count;
-  plan->ascii = 0;
-  plan->chunk = 0;
+  begin_plan(args, count, plan);
   uint64_t payload = 0;
   for (uint32_t i = 0; i < count; i++) {
     const haft_value &v = args[i];
@@ -102,10 +121,25 @@ haft_status plan_message(uint64_t realm_id, const haft_value *args, size_t count
     if (text == Text::kInvalid) return fail(HAFT_E_UTF8);
     if (text == Text::kAscii) plan->ascii |= 1u << i;
   }
-  plan->tail_bytes = (uint32_t)payload + extra_bytes(plan->count);
-  plan->cells = 1 + (plan->tail_bytes + kCellBytes - 1) / kCellBytes;
+  end_plan(payload, plan);
   return HAFT_OK;
 }
+
+haft_status plan_given(uint64_t, const haft_value *args, size_t count, Plan *plan) {
+  begin_plan(args, count, plan);
+  uint64_t payload = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    if (!has_payload(args[i])) continue;
+    payload += args[i].length;
+    if (payload > HAFT_PAYLOAD_MAX) return fail(HAFT_E_TOO_LARGE);
+    if (classify(reinterpret_cast<const unsigned char *>(args[i].as.str), args[i].length) == Text::kAscii)
+      plan->ascii |= 1u << i;
+  }
+  end_plan(payload, plan);
+  return HAFT_OK;
+}
+
+uint32_t text_length(const char *text) { return text ? (uint32_t)strnlen(text, HAFT_PAYLOAD_MAX + 1) : 0; }
 
 void write_message(const Plan &plan, haft_handle handle, haft_op op, uint32_t reply, Cell *first) {
   unsigned char *const tail = plan.chunk ? at_offset(plan.chunk) : reinterpret_cast<unsigned char *>(first + 1);

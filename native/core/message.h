@@ -19,6 +19,14 @@ struct Plan {  // how a message will lie in the arena
 // HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE, and the status of a handle among the arguments.
 haft_status plan_message(uint64_t realm_id, const haft_value *args, size_t count, Plan *plan);
 
+// The same for what C passed to a trampoline: no handles of anybody's, and texts as they are, UTF-8 or not.
+// HAFT_E_TOO_LARGE.
+haft_status plan_given(uint64_t realm_id, const haft_value *args, size_t count, Plan *plan);
+using Planner = decltype(&plan_message);
+
+// Bytes of a text that ends with NUL, 0 for NULL; one that is too long is cut to a length that is refused.
+uint32_t text_length(const char *text);
+
 // Writes everything but the sequence number. With a chunk, the tail goes there.
 void write_message(const Plan &plan, haft_handle handle, haft_op op, uint32_t reply, Cell *first);
 

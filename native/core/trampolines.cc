@@ -1,0 +1,216 @@
+// See trampolines.h.
+#include "trampolines.h"
+
+#include <cstring>
+#include <mutex>
+
+#include "calls.h"
+#include "message.h"
+#include "process.h"
+#include "slots.h"
+
+extern "C" {
+extern const char haft_thunks[];
+__attribute__((used, visibility("hidden"))) uint64_t haft_trampoline_enter(uint32_t number, const uint64_t *registers,
+                                                                            const uint64_t *stack);
+}
+
+namespace haft {
+namespace {
+
+// How many arguments of each class come in registers.
+#if defined(__ELF__) && defined(__x86_64__)
+#define HAFT_HAS_THUNKS 1
+constexpr uint32_t kIntegerRegisters = 6, kFloatRegisters = 8;
+#elif defined(__ELF__) && defined(__aarch64__)
+#define HAFT_HAS_THUNKS 1
+constexpr uint32_t kIntegerRegisters = 8, kFloatRegisters = 8;
+#else
+constexpr uint32_t kIntegerRegisters = 0, kFloatRegisters = 0;
+#endif
+constexpr uint32_t kRegisters = kIntegerRegisters + kFloatRegisters;
+
+struct Trampoline {
+  TrampolineSpec spec;
+  uint8_t places[HAFT_ARGS_MAX];              // of each argument: a register, or kRegisters + a word of the stack
+  std::atomic<uint64_t> realms[kRealms / 64];  // a bit each: it asked for this one
+};
+static_assert(kRealms % 64 == 0, "a bit a realm");
+
+// Of this process (P28), and never freed: C keeps the pointers.
+Trampoline trampolines[kThunks];
+uint32_t taken = 0;
+std::mutex taking;
+
+struct Listener {
+  std::atomic<uint64_t> handle;
+  std::atomic<uint32_t> op;
+};
+Listener listeners[kRealms];
+
+bool is_float(uint8_t type) { return type == HAFT_F64 || type == kWireF32; }
+
+void find_places(Trampoline &t) {
+  uint32_t integers = 0, floats = 0, stack = 0;
+  for (uint32_t i = 0; i < t.spec.count; i++) {
+    if (is_float(t.spec.types[i]))
+      t.places[i] = (uint8_t)(floats < kFloatRegisters ? kIntegerRegisters + floats++ : kRegisters + stack++);
+    else
+      t.places[i] = (uint8_t)(integers < kIntegerRegisters ? integers++ : kRegisters + stack++);
+  }
+}
+
+bool same(const TrampolineSpec &a, const TrampolineSpec &b) {
+  return memcmp(a.types, b.types, sizeof a.types) == 0 && a.count == b.count && a.returns == b.returns &&
+         a.user_data == b.user_data && a.mode == b.mode && a.op == b.op && a.user_data_from == b.user_data_from &&
+         a.timeout_ms == b.timeout_ms && a.on_error == b.on_error && a.on_posted == b.on_posted;
+}
+
+// What C passed, out of a register or a word of the stack: the upper bits of small types are not defined.
+haft_value argument(uint8_t type, uint64_t bits) {
+  haft_value value = {type, 0, {0}};
+  float narrow;
+  switch (type) {
+    case kWireI8:
+      value.as.i32 = (int8_t)bits;
+      break;
+    case kWireU8:
+      value.as.i32 = (uint8_t)bits;
+      break;
+    case kWireI16:
+      value.as.i32 = (int16_t)bits;
+      break;
+    case kWireU16:
+      value.as.i32 = (uint16_t)bits;
+      break;
+    case HAFT_I32:
+    case HAFT_U32:
+      value.as.u32 = (uint32_t)bits;
+      break;
+    case HAFT_BOOL:
+      value.as.b = (uint8_t)bits != 0;
+      break;
+    case kWireF32:
+      memcpy(&narrow, &bits, sizeof narrow);
+      value.as.f64 = narrow;
+      break;
+    case kWireText:
+      value.as.str = reinterpret_cast<const char *>(bits);
+      value.length = text_length(value.as.str);
+      break;
+    default:
+      memcpy(&value.as, &bits, sizeof bits);
+  }
+  return value;
+}
+
+// A result as C expects it in its register.
+uint64_t result_bits(const haft_value &value) {
+  uint64_t bits = 0;
+  float narrow;
+  switch (value.type) {
+    case HAFT_VOID:
+      return 0;
+    case HAFT_U32:
+      return value.as.u32;
+    case HAFT_BOOL:
+      return value.as.b;
+    case HAFT_I32:
+    case kWireI8:
+    case kWireU8:
+    case kWireI16:
+    case kWireU16:
+      return (uint64_t)(int64_t)value.as.i32;
+    case kWireF32:
+      narrow = (float)value.as.f64;
+      memcpy(&bits, &narrow, sizeof narrow);
+      return bits;
+    default:
+      memcpy(&bits, &value.as, sizeof bits);
+      return bits;
+  }
+}
+
+// JavaScript has told of it already.
+bool told(haft_status status, bool own_thread) {
+  return status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT || (status == HAFT_E_DEADLOCK && own_thread);
+}
+
+// Tells the realms that asked for this trampoline. A full mailbox loses it: nobody waits for an error.
+void report(const Trampoline &t, haft_status status, uint64_t user_data) {
+  for (uint32_t realm = 0; realm < kRealms; realm++) {
+    // Relaxed: a realm's bit is set before C has the pointer from it.
+    if ((t.realms[realm / 64].load(std::memory_order_relaxed) >> (realm % 64) & 1) == 0) continue;
+    const haft_value args[3] = {haft_value_i32(status), haft_value_u32(t.spec.op),
+                                haft_value_i64((int64_t)user_data)};
+    offer(listeners[realm].handle.load(std::memory_order_relaxed),
+          listeners[realm].op.load(std::memory_order_relaxed), args, 3);
+  }
+}
+
+}  // namespace
+
+haft_status trampoline_take(const TrampolineSpec &spec, uint32_t realm, void **pointer) {
+#ifndef HAFT_HAS_THUNKS
+  (void)spec, (void)realm, (void)pointer;
+  return HAFT_E_UNSUPPORTED;
+#else
+  const std::lock_guard<std::mutex> lock(taking);
+  uint32_t number = 0;
+  while (number < taken && !same(trampolines[number].spec, spec)) number++;
+  if (number == kThunks) return HAFT_E_SLOTS;
+  Trampoline &t = trampolines[number];
+  if (number == taken) {
+    t.spec = spec;
+    find_places(t);
+    taken++;
+  }
+  t.realms[realm / 64].fetch_or(1ull << (realm % 64), std::memory_order_relaxed);
+  *pointer = const_cast<char *>(haft_thunks + number * 16);
+  return HAFT_OK;
+#endif
+}
+
+void trampolines_report_to(uint32_t realm, haft_handle handle, haft_op op) {
+  listeners[realm].op.store(op, std::memory_order_relaxed);
+  listeners[realm].handle.store(handle, std::memory_order_relaxed);
+}
+
+void trampolines_forget(uint32_t realm) {
+  const std::lock_guard<std::mutex> lock(taking);
+  for (uint32_t number = 0; number < taken; number++)
+    trampolines[number].realms[realm / 64].fetch_and(~(1ull << (realm % 64)), std::memory_order_relaxed);
+  trampolines_report_to(realm, HAFT_NULL, 0);
+}
+
+void destroy_notify(void *user_data) { slot_release((haft_handle)(uintptr_t)user_data); }
+
+}  // namespace haft
+
+using namespace haft;
+
+uint64_t haft_trampoline_enter(uint32_t number, const uint64_t *registers, const uint64_t *stack) {
+  const Trampoline &t = trampolines[number];
+  const TrampolineSpec &spec = t.spec;
+  haft_value args[HAFT_ARGS_MAX];
+  uint64_t user_data = 0;
+  size_t count = 0;
+  for (uint32_t i = 0; i < spec.count; i++) {
+    const uint32_t place = t.places[i];
+    const uint64_t bits = place < kRegisters ? registers[place] : stack[place - kRegisters];
+    if (i == spec.user_data) {
+      user_data = spec.user_data_from ? spec.user_data_from(bits) : bits;
+      if (!spec.user_data_from) continue;
+    }
+    args[count++] = argument(spec.types[i], bits);
+  }
+  haft_value result = {HAFT_VOID, 0, {0}};
+  const haft_status status =
+      spec.mode == kModePost ? post_given(user_data, spec.op, args, count, spec.timeout_ms)
+                             : call_given(user_data, spec.op, args, count, spec.timeout_ms, &result);
+  if (status == HAFT_OK) return spec.mode == kModePost ? spec.on_posted : result_bits(result);
+  Target target;
+  const bool own_thread = locate(user_data, &target) == HAFT_OK && on_own_thread(target.realm);
+  if (!told(status, own_thread)) report(t, status, user_data);
+  return spec.on_error;
+}

@@ -1,0 +1,186 @@
+// koffi's callback, for trampolines whose signature no thunk serves: structs by value, other platforms, no addon. It runs
+// the closure itself instead of sending a message. Registered once for a signature and never taken back: C may call the
+// pointer at any time, and koffi would run the next callback in its place.
+import { isMainThread } from 'node:worker_threads';
+import { bitsOf, fromKoffi, KOFFI_TYPES } from './c-types.js';
+import { isThenable } from './delivery.js';
+import { HaftError } from './errors.js';
+import type { Handle } from './handle.js';
+import type { Kind } from './kind.js';
+import { type Koffi, koffi } from './koffi.js';
+import type { Shape, TrampolineHost } from './trampoline.js';
+
+type KoffiType = Parameters<Koffi['sizeof']>[0];
+
+const later = setImmediate; // tests replace the global one
+const all: KoffiTrampoline[] = [];
+let findUserData: KoffiType | undefined;
+
+export class KoffiTrampoline {
+  readonly pointer: bigint;
+  readonly #shape: Shape;
+  readonly #kind: Kind;
+  readonly #hosts = new Set<TrampolineHost>();
+
+  /** The one that is the same in everything; makes it if there is none. */
+  static of(host: TrampolineHost, shape: Shape, kind: Kind): KoffiTrampoline {
+    let found = all.find((one) => one.#serves(shape, kind));
+    if (found === undefined) {
+      found = new KoffiTrampoline(shape, kind);
+      all.push(found);
+    }
+    found.#hosts.add(host);
+    return found;
+  }
+
+  /** The registry closes: its closures are nobody's. */
+  static forget(host: TrampolineHost): void {
+    for (const one of all) one.#hosts.delete(host);
+  }
+
+  private constructor(shape: Shape, kind: Kind) {
+    if (!isMainThread) {
+      throw new HaftError('HAFT_E_BACKEND', {
+        kind: kind.name,
+        message:
+          "this signature needs koffi's callback, and C that calls one of a worker that has ended crashes",
+        next: 'use C types by name, which haft serves itself, or make the trampoline on the main thread',
+      });
+    }
+    this.#shape = shape;
+    this.#kind = kind;
+    const { args, returns = 'void' } = shape.options;
+    const types = args.map((type, i) => (shape.args[i] ? KOFFI_TYPES[shape.args[i]] : type) as KoffiType);
+    const result = (shape.returns ? KOFFI_TYPES[shape.returns] : returns) as KoffiType;
+    const run = this.#run.bind(this);
+    const type = koffi().pointer(koffi().proto(result, types));
+    this.pointer = koffi().register(function calledByKoffi(...values: unknown[]) {
+      return run(values);
+    }, type);
+  }
+
+  #serves(shape: Shape, kind: Kind): boolean {
+    const { onError, onPosted } = this.#shape.options;
+    return (
+      kind === this.#kind &&
+      shape.op === this.#shape.op &&
+      shape.text === this.#shape.text &&
+      shape.isPost === this.#shape.isPost &&
+      Object.is(shape.options.onError, onError) &&
+      Object.is(shape.options.onPosted, onPosted)
+    );
+  }
+
+  #run(values: readonly unknown[]): unknown {
+    const { userData: place, through, isPost, options } = this.#shape;
+    const given = through === 0n ? values[place] : find(through, values[place]);
+    const userData = (given ?? 0) as number | bigint;
+    for (const host of this.#hosts) {
+      if (!host.has(userData as number)) continue;
+      const handle = Number(userData) as Handle;
+      let target: unknown;
+      try {
+        target = host.get(handle, this.#kind);
+      } catch (error) {
+        return this.#misused(error, [host]);
+      }
+      const args = values.map((value, i) => fromKoffi(this.#shape.args[i], value));
+      if (through === 0n) args.splice(place, 1);
+      if (!isPost) return this.#call(host, handle, target, args);
+      later(() => {
+        if (host.has(handle)) this.#deliver(host, handle, target, args);
+      });
+      return this.#toKoffi(options.onPosted);
+    }
+    for (const host of this.#hosts) {
+      try {
+        host.get(userData, this.#kind); // says which misuse it is
+      } catch (error) {
+        return this.#misused(error, this.#hosts);
+      }
+    }
+    return this.#toKoffi(options.onError);
+  }
+
+  #misused(error: unknown, hosts: Iterable<TrampolineHost>): unknown {
+    for (const host of hosts) host.misused(error as HaftError, this.#kind, this.#shape.op);
+    return this.#toKoffi(this.#shape.options.onError);
+  }
+
+  #invoke(target: unknown, args: unknown[]): unknown {
+    if (this.#kind.isFunction) return (target as (...args: unknown[]) => unknown)(...args);
+    return (target as Record<string, (...args: unknown[]) => unknown>)[this.#shape.op]!(...args);
+  }
+
+  #deliver(host: TrampolineHost, handle: Handle, target: unknown, args: unknown[]): void {
+    const failed = (error: unknown) => host.threw(error, handle, this.#kind, this.#shape.op, false);
+    try {
+      const result = this.#invoke(target, args);
+      if (isThenable(result)) Promise.resolve(result).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  #call(host: TrampolineHost, handle: Handle, target: unknown, args: unknown[]): unknown {
+    let failure: unknown;
+    try {
+      const result = this.#invoke(target, args);
+      if (isThenable(result)) {
+        Promise.resolve(result).catch(() => {}); // nobody will hear of it
+        throw this.#promised();
+      }
+      if (this.#fits(result)) return this.#toKoffi(result);
+      throw new HaftError('HAFT_E_RESULT', {
+        handle,
+        kind: this.#kind.name,
+        message: `${this.#shape.op} returned ${result === null ? 'null' : typeof result}, no ${String(this.#shape.options.returns)}`,
+      });
+    } catch (error) {
+      failure = error;
+    }
+    // An exception that passes through koffi gives C a zero: where that is not onError, it cannot.
+    const mayThrow = this.#shape.onErrorBits === 0n && this.#shape.returns !== undefined && isOnThread();
+    if (host.threw(failure, handle, this.#kind, this.#shape.op, mayThrow)) throw failure;
+    return this.#toKoffi(this.#shape.options.onError);
+  }
+
+  #fits(result: unknown): boolean {
+    const { returns } = this.#shape;
+    return returns === undefined || bitsOf(returns, result) !== undefined;
+  }
+
+  #toKoffi(value: unknown): unknown {
+    if (this.#shape.returns === 'void') return undefined;
+    return value === null && this.#shape.returns === 'u64' ? 0 : value;
+  }
+
+  #promised(): HaftError {
+    const kind = this.#kind.name;
+    if (isOnThread()) {
+      const message = 'the closure returned a promise, which cannot settle while C waits on this thread';
+      return new HaftError('HAFT_E_DEADLOCK', { kind, message });
+    }
+    return new HaftError('HAFT_E_BACKEND', {
+      kind,
+      message: "the closure returned a promise, for which koffi's callback cannot wait",
+      next: "answer at once, or use C types by name, which haft's own thunks serve",
+    });
+  }
+}
+
+function find(through: bigint, argument: unknown): number | bigint {
+  findUserData ??= koffi().proto('uintptr_t haft_find_user_data(uintptr_t)');
+  return koffi().call(through, findUserData, argument ?? 0) as number | bigint;
+}
+
+// Whether JavaScript is in the midst of a call of C: then its frames stand behind koffi's callback. One that comes from
+// another thread is run by the event loop, with nothing behind it.
+function isOnThread(): boolean {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = Number.POSITIVE_INFINITY;
+  const lines = String(new Error('where').stack).split('\n');
+  Error.stackTraceLimit = limit;
+  const innermost = lines.findIndex((line) => line.includes('calledByKoffi'));
+  return innermost >= 0 && innermost < lines.length - 1;
+}

@@ -1,0 +1,51 @@
+// Scopes: what is made in one ends with it.
+
+import type { Handle } from './handle.js';
+import type { Handles } from './handles.js';
+
+/**
+ * Owns handles, and anything else that can be disposed of. When it ends, what it owns ends, the latest first; handles
+ * that have ended meanwhile are left alone.
+ *
+ * ```ts
+ * {
+ *   using scope = registry.scope();
+ *   const row = scope.own(registry.create(new Row(), RowKind));
+ *   const { pointer, userData } = compare.bind((a, b) => a - b, { scope });
+ * } // both are gone
+ * ```
+ */
+export class Scope implements Disposable {
+  readonly #handles: Handles;
+  #owned: (Handle | Disposable)[] = [];
+
+  /** @internal */
+  constructor(handles: Handles) {
+    this.#handles = handles;
+  }
+
+  /** From now on the scope owns it: a handle, which it deletes at its end, or what has `[Symbol.dispose]`. */
+  own<T extends Handle | Disposable>(owned: T): T {
+    this.#owned.push(owned);
+    return owned;
+  }
+
+  /** Ends what it owns now. It may be used again. An error is thrown when all has ended. */
+  end(): void {
+    const errors: unknown[] = [];
+    for (const owned of this.#owned.splice(0).reverse()) {
+      try {
+        if (typeof owned !== 'number') owned[Symbol.dispose]();
+        else if (this.#handles.has(owned)) this.#handles.delete(owned);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length === 1) throw errors[0];
+    if (errors.length > 1) throw new AggregateError(errors, 'several things of a scope could not be ended');
+  }
+
+  [Symbol.dispose](): void {
+    this.end();
+  }
+}

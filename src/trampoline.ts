@@ -1,0 +1,380 @@
+// Trampolines: one C function pointer for any number of JavaScript closures. What makes the pointer is native
+// (native/core/trampolines.cc), or for what that cannot do koffi's callback (koffi-trampoline.ts); the rest is the same.
+import type { NativeRealm } from './binding.js';
+import {
+  bitsOf,
+  type CType,
+  type FromC,
+  refuseType,
+  type ToC,
+  type WireName,
+  wireNameOf,
+} from './c-types.js';
+import { ARGS_MAX, KIND_NAME_BYTES } from './constants.js';
+import { HaftError } from './errors.js';
+import type { Handle } from './handle.js';
+import { Kind, type Signatures, WIRE_TYPES } from './kind.js';
+import { KoffiTrampoline } from './koffi-trampoline.js';
+import type { Scope } from './scope.js';
+
+/**
+ * Where C has the user data: at this position among the arguments; or for callbacks that are not given it, what a C
+ * function says of the argument at a position, such as `sqlite3_user_data`. The first kind is not passed to the closure.
+ */
+export type UserDataPlace = number | { readonly argument: number; readonly through: bigint };
+
+/** A C type by its name, or for what only koffi can pass (a struct by value) a type of koffi's. */
+export type SignatureType = CType | object;
+
+export interface TrampolineOptions<
+  A extends readonly SignatureType[] = readonly SignatureType[],
+  R extends SignatureType | 'void' = SignatureType | 'void',
+  P extends UserDataPlace = UserDataPlace,
+> {
+  /** The types of all parameters of the C function, in their order, that of the user data among them. At most 16. */
+  readonly args: A;
+  /** `'void'` unless given. */
+  readonly returns?: R;
+  readonly userData: P;
+  /** What C is told when no closure could answer: stale or forged user data, an exception, the realm is closed. */
+  readonly onError?: ToC<R>;
+  /**
+   * `'call'`, the default: C waits for the closure. `'post'`: C goes on at once, the closure runs later, what it returns
+   * is dropped, and C is told `onPosted`.
+   */
+  readonly mode?: 'call' | 'post';
+  readonly onPosted?: ToC<R>;
+  /**
+   * How long another thread than JavaScript's waits for the closure, and `-1`, the default, as long as it takes. With
+   * `mode: 'post'` how long it waits for room in the mailbox; there 0 is the default.
+   */
+  readonly timeoutMilliseconds?: number;
+  /** Whether closures that are bound keep the event loop alive; `true` unless given. */
+  readonly ref?: boolean;
+}
+
+type WithoutOne<
+  A extends readonly unknown[],
+  P extends number,
+  Before extends unknown[] = [],
+> = A extends readonly [infer First, ...infer Rest]
+  ? Before['length'] extends P
+    ? [...Before, ...Rest]
+    : WithoutOne<Rest, P, [...Before, First]>
+  : Before;
+
+type FromCAll<A extends readonly unknown[]> = { -readonly [I in keyof A]: FromC<A[I]> };
+
+/** The function that serves a trampoline: the parameters of C without the user data. */
+export type ClosureOf<O extends TrampolineOptions> = (
+  ...args: FromCAll<O['userData'] extends number ? WithoutOne<O['args'], O['userData']> : O['args']>
+) => O extends { readonly returns: infer R } ? ResultOf<R> : unknown;
+
+type ResultOf<R> = R extends 'void' ? unknown : ToC<R> | PromiseLike<ToC<R>>;
+
+/** Where a result is declared, `onError` is too. */
+export type Complete<O> = O extends { readonly returns: infer R }
+  ? R extends 'void'
+    ? unknown
+    : { readonly onError: ToC<R> } & (O extends { readonly mode: 'post' }
+        ? { readonly onPosted: ToC<R> }
+        : unknown)
+  : unknown;
+
+export interface BindOptions {
+  /** The closure comes once: its handle ends before it runs, and C's next call of it is stale. */
+  readonly once?: boolean;
+  /** Ends it with this scope. */
+  readonly scope?: Scope;
+}
+
+/** What a trampoline needs of its registry. @internal */
+export interface TrampolineHost {
+  readonly native: NativeRealm;
+  numberOf(kind: Kind): number;
+  create(value: unknown, kind: Kind): Handle;
+  has(handle: number): boolean;
+  delete(handle: number): void;
+  get(handle: number | bigint, kind: Kind): unknown;
+  /** Handles of this kind keep the event loop alive. */
+  keepAlive(kindNumber: number): void;
+  /** Hears of misuse from now on. */
+  listen(): void;
+  misused(error: HaftError, kind: Kind, op: string): void;
+  /** A closure threw. `onThread`: in a call of C that JavaScript is in the midst of. True: it is thrown there. */
+  threw(error: unknown, handle: Handle, kind: Kind, op: string, onThread: boolean): boolean;
+}
+
+/** Options, checked. @internal */
+export class Shape {
+  readonly args: readonly (WireName | undefined)[];
+  readonly returns: WireName | undefined;
+  /** The position of the argument. */
+  readonly userData: number;
+  /** The C function that finds the user data from it, or 0n. */
+  readonly through: bigint;
+  readonly isPost: boolean;
+  readonly onErrorBits: bigint;
+  readonly onPostedBits: bigint;
+  readonly timeoutMilliseconds: number;
+
+  constructor(
+    readonly op: string,
+    readonly options: TrampolineOptions,
+  ) {
+    const { args, returns = 'void', userData, mode = 'call', ref = true } = options;
+    const refuse = (message: string, next: string): never => {
+      throw new HaftError('HAFT_E_ARGUMENT', { message: `${op}: ${message}`, next });
+    };
+    if (!Array.isArray(args) || args.length === 0 || args.length > ARGS_MAX) {
+      refuse(`args has 1 to ${ARGS_MAX} types`, 'name the types of all parameters, the user data among them');
+    }
+    this.args = args.map(wireNameOf);
+    this.returns = wireNameOf(returns);
+    for (const [i, type] of args.entries()) {
+      if (
+        this.args[i] === 'void' ||
+        (typeof type !== 'string' && (typeof type !== 'object' || type === null))
+      )
+        refuseType(`argument ${i + 1} of ${op}`, type);
+    }
+    if (this.returns === 'text') {
+      refuse(
+        'the result is a const char *, which nobody would free',
+        "declare 'void *', and return memory of C",
+      );
+    }
+    const place = typeof userData === 'number' ? userData : userData?.argument;
+    if (!Number.isInteger(place) || place < 0 || place >= args.length) {
+      refuse(`userData is no position among ${args.length} arguments`, 'positions count from 0');
+    }
+    if (this.args[place] !== 'u64' && this.args[place] !== 'i64') {
+      refuse(
+        `argument ${place + 1} cannot hold a user data`,
+        "declare it as 'void *', 'uint64_t' or 'uintptr_t': a handle has 53 bits",
+      );
+    }
+    this.userData = place;
+    this.through = typeof userData === 'number' ? 0n : userData.through;
+    if (typeof userData !== 'number' && (typeof this.through !== 'bigint' || this.through === 0n)) {
+      refuse(
+        'userData.through is not the address of a C function',
+        "take it from koffi: library.symbol('NAME')",
+      );
+    }
+    if (mode !== 'call' && mode !== 'post') refuse("mode is neither 'call' nor 'post'", 'give one of both');
+    this.isPost = mode === 'post';
+    if (typeof ref !== 'boolean') refuse('ref is not a boolean', 'give true or false');
+    const { timeoutMilliseconds = this.isPost ? 0 : -1 } = options;
+    if (!Number.isSafeInteger(timeoutMilliseconds)) {
+      refuse('timeoutMilliseconds is not a whole number', 'give -1 to wait as long as it takes');
+    }
+    this.timeoutMilliseconds = timeoutMilliseconds;
+    this.onErrorBits = this.#answer('onError', options.onError, returns);
+    this.onPostedBits = this.isPost ? this.#answer('onPosted', options.onPosted, returns) : 0n;
+  }
+
+  #answer(name: string, value: unknown, returns: unknown): bigint {
+    // What only koffi knows is for koffi to check.
+    const bits =
+      this.returns === undefined ? (value === undefined ? undefined : 0n) : bitsOf(this.returns, value);
+    if (bits !== undefined) return bits;
+    const shown = value === undefined ? 'not given' : `${String(value)}, no ${String(returns)}`;
+    throw new HaftError('HAFT_E_ARGUMENT', {
+      message: `${this.op}: ${name} is ${shown}`,
+      next: `say what C is told ${name === 'onError' ? 'when no closure could answer' : 'of a message that was sent'}`,
+    });
+  }
+
+  /** Whether a thunk can pass these types. */
+  get fitsThunk(): boolean {
+    return this.returns !== undefined && this.args.every((arg) => arg !== undefined);
+  }
+
+  /** Two that have the same text have the same types. */
+  get text(): string {
+    const { args, returns = 'void' } = this.options;
+    const name = (type: unknown) => wireNameOf(type) ?? (type as { name?: string }).name ?? String(type);
+    const through = this.through === 0n ? '' : `*${this.through.toString(16)}`;
+    return `${name(returns)}(${args.map(name).join(',')})@${this.userData}${through}`;
+  }
+
+  /** As a closure is called: by a message, without the user data. */
+  get signature(): { args: WireName[]; returns: WireName } {
+    if (!this.fitsThunk) return { args: [], returns: 'void' };
+    const args = (this.args as WireName[]).filter((_, i) => this.through !== 0n || i !== this.userData);
+    return { args, returns: this.isPost ? 'void' : this.returns! };
+  }
+}
+
+const kinds = new Map<string, Kind>();
+
+// The kind of closures, or of objects of closures, that serve these shapes.
+function kindOf(shapes: readonly Shape[], isFunction: boolean): Kind {
+  const isRef = shapes.every(({ options }) => options.ref !== false);
+  const texts = shapes.map((shape) => (isFunction ? shape.text : `${shape.op}:${shape.text}`));
+  const modes = shapes.map(({ isPost }) => (isPost ? 'post' : 'call')).join();
+  const key = `${isFunction ? 'trampoline' : 'trampolines'} ${texts.join(' ')}${isRef ? '' : ' unref'}`;
+  const full = modes.includes('post') ? `${key} ${modes}` : key;
+  let kind = kinds.get(full);
+  if (kind === undefined) {
+    const signatures = Object.fromEntries(shapes.map((shape) => [shape.op, shape.signature]));
+    const name = shortened(full);
+    kind = new Kind(name, signatures as unknown as Signatures, isFunction, {}, true);
+    kinds.set(full, kind);
+  }
+  return kind;
+}
+
+function shortened(name: string): string {
+  if (new TextEncoder().encode(name).length <= KIND_NAME_BYTES) return name;
+  let hash = 5381n; // only so that two long names differ
+  for (const byte of new TextEncoder().encode(name)) hash = BigInt.asUintN(64, hash * 33n + BigInt(byte));
+  return `${name.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, KIND_NAME_BYTES - 20)}...${hash.toString(16)}`;
+}
+
+/** A closure that C may call, until it is unbound. Give C its `pointer` and its `userData`. */
+export class Bound<P = bigint> implements Disposable {
+  readonly #trampoline: Binder<P>;
+  /** The handle: C passes it as `void *`, `uint64_t` or `uintptr_t`. */
+  readonly userData: Handle;
+
+  /** @internal */
+  constructor(trampoline: Binder<P>, userData: Handle) {
+    this.#trampoline = trampoline;
+    this.userData = userData;
+  }
+
+  /** The C function pointer; of a group one by each name. */
+  get pointer(): P {
+    return this.#trampoline.pointer;
+  }
+
+  /** C's calls are stale from now on. Does nothing where it has ended already, once or by C's `destroyNotify`. */
+  unbind(): void {
+    this.#trampoline.unbind(this.userData);
+  }
+
+  [Symbol.dispose](): void {
+    this.unbind();
+  }
+}
+
+/** What trampolines and groups have in common. */
+export class Binder<P> {
+  readonly #host: TrampolineHost;
+  readonly #kind: Kind;
+  readonly pointer: P;
+  /** Whether haft's own thunks serve it. If not, koffi's callback does: the same, but slower from other threads. */
+  readonly native: boolean;
+
+  /** @internal */
+  protected constructor(
+    host: TrampolineHost,
+    shapes: readonly Shape[],
+    isFunction: boolean,
+    asP: (pointers: bigint[]) => P,
+  ) {
+    this.#host = host;
+    this.#kind = kindOf(shapes, isFunction);
+    const number = host.numberOf(this.#kind);
+    if (shapes[0]!.options.ref !== false) host.keepAlive(number);
+    host.listen();
+    let native = true;
+    const pointers = shapes.map((shape, position) => {
+      const pointer = shape.fitsThunk ? thunkOf(host, shape, (number << 16) | position) : undefined;
+      if (pointer === undefined) native = false;
+      return pointer ?? KoffiTrampoline.of(host, shape, this.#kind).pointer;
+    });
+    this.native = native;
+    this.pointer = asP(pointers);
+  }
+
+  /** @internal */
+  protected bindValue(value: unknown, { once = false, scope }: BindOptions): Bound<P> {
+    const host = this.#host;
+    const handle = host.create(once ? this.#once(value, () => handle) : value, this.#kind);
+    const bound = new Bound(this, handle);
+    scope?.own(bound);
+    return bound;
+  }
+
+  #once(value: unknown, handle: () => Handle): unknown {
+    const closure = value as (...args: unknown[]) => unknown;
+    return (...args: unknown[]) => {
+      this.unbind(handle());
+      return closure(...args);
+    };
+  }
+
+  /** @internal */
+  unbind(handle: Handle): void {
+    if (this.#host.has(handle)) this.#host.delete(handle);
+  }
+}
+
+// undefined: there is none for this platform or backend, or the pool is used up.
+function thunkOf({ native }: TrampolineHost, shape: Shape, op: number): bigint | undefined {
+  const types = Uint8Array.from(shape.args.map((name) => WIRE_TYPES[name!]));
+  const taken = native.trampoline(
+    types,
+    WIRE_TYPES[shape.returns!],
+    shape.userData,
+    shape.isPost ? 1 : 0,
+    op,
+    shape.through,
+    shape.timeoutMilliseconds,
+    shape.onErrorBits,
+    shape.onPostedBits,
+  );
+  return typeof taken === 'bigint' ? taken : undefined;
+}
+
+/** One C function pointer for a signature, for ever, and any number of closures. Made by `registry.trampoline`. */
+export class Trampoline<O extends TrampolineOptions = TrampolineOptions> extends Binder<bigint> {
+  /** @internal */
+  constructor(host: TrampolineHost, options: O) {
+    super(host, [new Shape('call', options)], true, ([pointer]) => pointer!);
+  }
+
+  /**
+   * Lets C call a closure: the trampoline's pointer with this user data. It lives until `unbind`, the end of its scope or
+   * `using` block, the release by C (`registry.destroyNotify`), or the registry's close.
+   *
+   * @throws HaftError `HAFT_E_SLOTS`, `HAFT_E_CLOSED`, `HAFT_E_KIND` for what is not a function.
+   */
+  bind(closure: ClosureOf<O>, options: BindOptions = {}): Bound {
+    return this.bindValue(closure, options);
+  }
+}
+
+type Group = Readonly<Record<string, TrampolineOptions>>;
+
+/** C function pointers that share one user data, as one object with a method for each. Made by `registry.trampolines`. */
+export class TrampolineGroup<G extends Group = Group> extends Binder<{ readonly [K in keyof G]: bigint }> {
+  /** @internal */
+  constructor(host: TrampolineHost, group: G) {
+    const names = Object.keys(group);
+    if (names.length === 0) {
+      throw new HaftError('HAFT_E_ARGUMENT', { message: 'the group is empty', next: 'name its functions' });
+    }
+    const shapes = names.map((name) => new Shape(name, group[name]!));
+    super(
+      host,
+      shapes,
+      false,
+      (pointers) =>
+        Object.fromEntries(names.map((name, i) => [name, pointers[i]!])) as {
+          readonly [K in keyof G]: bigint;
+        },
+    );
+  }
+
+  /** As `Trampoline.bind`, of an object whose methods are named as the group's functions. */
+  bind(
+    methods: { readonly [K in keyof G]: ClosureOf<G[K]> },
+    options: Omit<BindOptions, 'once'> = {},
+  ): Bound<{ readonly [K in keyof G]: bigint }> {
+    return this.bindValue(methods, options);
+  }
+}
