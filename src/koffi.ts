@@ -21,3 +21,12 @@ export function koffi(): Koffi {
     });
   }
 }
+
+/** Whether the package can be loaded; who does without need not have it. */
+export function isKoffiThere(): boolean {
+  try {
+    return koffi() !== undefined;
+  } catch {
+    return false;
+  }
+}

@@ -122,6 +122,9 @@ export class Mailboxes {
   /** Drains that run now, one inside the other. */
   #draining = 0;
   #reclaimed = false;
+  /** The op of the latest direct message: C mostly calls the same one again. */
+  #directNumber = 0;
+  #directOp: Op | undefined;
 
   constructor(native: NativeRealm, receiver: Receiver) {
     this.#native = native;
@@ -298,23 +301,39 @@ export class Mailboxes {
    * @param halted No closure of a trampoline may run: one of them threw, and C has not returned yet.
    */
   direct(halted = false): void {
-    if (this.#i32[(DIRECT + CELL_OP) >> 2] === 0) {
+    const number = this.#i32[(DIRECT + CELL_OP) >> 2]!;
+    if (number === 0) {
       this.#answerRequest(this.#i32[(DIRECT + CELL_ARGS) >> 2]!);
       return;
     }
+    if (number !== this.#directNumber) {
+      this.#directOp = this.#receiver.opOf(number);
+      this.#directNumber = number;
+    }
+    const op = this.#directOp!;
     this.#running++;
     try {
-      this.#runDirect(halted);
+      if (halted && op.isTrampoline) this.#halt();
+      else this.#runDirect(op);
     } finally {
       this.#running--;
-      // The answer stands in its place until C reads it: no handler may run before, and have another put there.
-      if (this.#detour.blocking) this.#reclaimLater();
-      else this.#freeIfDrained();
+      if (this.#reclaiming) this.#freeAfterDirect();
     }
   }
 
+  // The answer stands in its place until C reads it: no handler may run before, and have another put there.
+  #freeAfterDirect(): void {
+    if (this.#detour.blocking) this.#reclaimLater();
+    else this.#freeIfDrained();
+  }
+
+  #halt(): void {
+    this.#wire.count(this.#f64[(DIRECT + CELL_HANDLE) >> 3]!, RING_DECLINED);
+    this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_EXCEPTION.status);
+  }
+
   #reclaimLater(): void {
-    if (!this.#reclaiming || this.#closed) return;
+    if (this.#closed) return;
     Atomics.or(this.#i32, DIRTY_WORD, RECLAIM_BIT);
     this.#native.ring();
   }
@@ -327,16 +346,11 @@ export class Mailboxes {
     this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_OK.status);
   }
 
-  #runDirect(halted: boolean): void {
-    const op = this.#receiver.opOf(this.#i32[(DIRECT + CELL_OP) >> 2]!);
+  #runDirect(op: Op): void {
     const handle = this.#f64[(DIRECT + CELL_HANDLE) >> 3]!;
-    if (halted && op.isTrampoline) {
-      this.#wire.count(handle, RING_DECLINED);
-      this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_EXCEPTION.status);
-      return;
-    }
     const args = this.#argsOf(DIRECT, this.#i32[(DIRECT + CELL_SHAPE) >> 2]!, op);
-    if ((this.#detour.count | op.options) !== 0 && !op.isTrampoline) this.#detour.direct(handle, op, args);
+    if (op.isTrampoline) this.#delivery.closure(handle, op, args);
+    else if ((this.#detour.count | op.options) !== 0) this.#detour.direct(handle, op, args);
     else this.#delivery.direct(handle, op, args);
   }
 

@@ -22,6 +22,7 @@ import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
 import { type Kind, kind, type Op, type Signatures } from './kind.js';
+import { isKoffiThere, koffi } from './koffi.js';
 import { KoffiTrampoline } from './koffi-trampoline.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
@@ -97,7 +98,7 @@ export class Registry extends Handles {
   /** By the kind's number in the process. */
   readonly #kinds: (Kind | undefined)[] = [];
   readonly #alike = new Map<Kind, number>();
-  #dropKoffi: (() => void) | undefined;
+  #koffi: { readonly register: unknown; readonly drop: () => void } | undefined;
   readonly #waits: Events;
   readonly #collector: Collector;
   readonly #mover: Mover;
@@ -185,6 +186,7 @@ export class Registry extends Handles {
   /**
    * Lets C that is called through koffi call this registry's objects from the same thread. koffi runs C on a stack of
    * its own, where V8 cannot run; its callbacks know the way back. Without this such a call is `HAFT_E_UNSUPPORTED`.
+   * Trampolines do it by themselves; say it if your copy of koffi is not the one that haft finds.
    *
    * ```ts
    * import koffi from 'koffi';
@@ -193,19 +195,27 @@ export class Registry extends Handles {
    */
   useKoffi<T>(koffi: Koffi<T>): this {
     this.requireOpen();
-    if (this.#dropKoffi) return this;
+    if (this.#koffi?.register === koffi.register) return this;
     const callback = koffi.register(() => this.#directFromKoffi(), callbackType(koffi));
     this.#native.useKoffi(callback);
-    this.#dropKoffi = () => koffi.unregister(callback);
+    this.#dropKoffi();
+    this.#koffi = { register: koffi.register, drop: () => koffi.unregister(callback) };
     return this;
+  }
+
+  #dropKoffi(): void {
+    // Not at once: this may be a handler that runs inside that very callback.
+    if (this.#koffi) setImmediate(this.#koffi.drop).unref();
   }
 
   // An exception passes through koffi to where JavaScript called C; until it is there, nothing of JavaScript runs.
   #directFromKoffi(): void {
-    this.#i32[THROWN_WORD] = 0;
+    if (this.#i32[THROWN_WORD] !== 0) this.#i32[THROWN_WORD] = 0;
     this.#mailboxes.direct();
-    if (this.#thrown === undefined) return;
-    const { error } = this.#thrown;
+    if (this.#thrown !== undefined) this.#throwIt(this.#thrown);
+  }
+
+  #throwIt({ error }: Thrown): never {
     this.#thrown = undefined;
     this.#i32[THROWN_WORD] = 1;
     Promise.resolve().then(() => {
@@ -290,12 +300,15 @@ export class Registry extends Handles {
 
   #trampolines(): TrampolineHost {
     this.requireOpen();
+    if (this.#koffi === undefined && isKoffiThere()) this.useKoffi(koffi());
     this.#trampolineHost ??= {
       native: this.#native,
       numberOf: (of) => this.numberOf(of),
-      create: (value, of) => this.#createBound(value, of),
+      bind: (value, of, kindNumber) => this.#bind(value, of, kindNumber),
+      unbind: (handle) => {
+        if (this.holds(handle)) this.end(handle);
+      },
       has: (handle) => this.has(handle),
-      delete: (handle) => this.delete(handle),
       get: (handle, of) => this.get(handle, of),
       keepAlive: (kindNumber) => {
         this.#keepsAlive[kindNumber] = 1;
@@ -312,10 +325,18 @@ export class Registry extends Handles {
     return this.#trampolineHost;
   }
 
-  #createBound(value: unknown, of: Kind): Handle {
-    const handle = this.create(value, of);
-    if (this.#keepsAlive[of.number] !== 0 && this.#keepingAlive++ === 0) this.#updateRef();
-    return handle;
+  #bind(value: unknown, of: Kind, kindNumber: number): Handle {
+    if (typeof value !== (of.isFunction ? 'function' : 'object') || value === null) {
+      const wanted = of.isFunction ? 'a function' : 'an object with a method for each';
+      throw new HaftError('HAFT_E_KIND', {
+        kind: of.name,
+        message: `what is bound is not ${wanted}`,
+        next: `bind ${wanted}`,
+      });
+    }
+    const handle = this.issue(value, kindNumber);
+    if (this.#keepsAlive[kindNumber] !== 0 && this.#keepingAlive++ === 0) this.#updateRef();
+    return handle as Handle;
   }
 
   #listenToMisuse(): void {
@@ -323,7 +344,12 @@ export class Registry extends Handles {
     this.#misuseHandle = this.#createOwn(
       new MisuseListener((status, op, userData) => {
         const of = this.#kinds[op >>> 16];
-        const error = errorOfStatus(status, { handle: userData, kind: of?.name, message: MISUSED });
+        const error = errorOfStatus(status, {
+          handle: normalize(BigInt.asUintN(64, userData)),
+          kind: of?.name,
+          message: MISUSED,
+          next: MISUSED_NEXT,
+        });
         this.#reportMisuse(error, of?.name ?? '', of?.ops[op & 0xffff]?.name ?? '');
       }),
       MisuseKind,
@@ -482,8 +508,7 @@ export class Registry extends Handles {
     this.#collector.close();
     this.#mover.close();
     if (this.#trampolineHost !== undefined) KoffiTrampoline.forget(this.#trampolineHost);
-    // Not at once: this may be a handler that runs inside that very callback.
-    if (this.#dropKoffi) setImmediate(this.#dropKoffi).unref();
+    this.#dropKoffi();
     this.#mirror.clear();
     super.close();
   }
@@ -767,7 +792,9 @@ interface Frame {
   thrown?: Thrown;
 }
 
-const MISUSED = 'C called a trampoline, and its user data names no closure of that';
+const MISUSED = 'C called a trampoline, and no closure could be reached by its user data';
+const MISUSED_NEXT =
+  'unbind a closure only when C calls it no more, and pass C the userData of this trampoline unchanged';
 
 /** Hears of C that calls trampolines with the wrong user data. */
 class MisuseListener {

@@ -92,9 +92,11 @@ export interface BindOptions {
 export interface TrampolineHost {
   readonly native: NativeRealm;
   numberOf(kind: Kind): number;
-  create(value: unknown, kind: Kind): Handle;
+  /** Issues the handle of a closure, or of an object of closures. */
+  bind(value: unknown, kind: Kind, kindNumber: number): Handle;
+  /** Ends it; nothing if it has ended. */
+  unbind(handle: number): void;
   has(handle: number): boolean;
-  delete(handle: number): void;
   get(handle: number | bigint, kind: Kind): unknown;
   /** Handles of this kind keep the event loop alive. */
   keepAlive(kindNumber: number): void;
@@ -264,6 +266,7 @@ export class Bound<P = bigint> implements Disposable {
 export class Binder<P> {
   readonly #host: TrampolineHost;
   readonly #kind: Kind;
+  readonly #kindNumber: number;
   readonly pointer: P;
   /** Whether haft's own thunks serve it. If not, koffi's callback does: the same, but slower from other threads. */
   readonly native: boolean;
@@ -278,6 +281,7 @@ export class Binder<P> {
     this.#host = host;
     this.#kind = kindOf(shapes, isFunction);
     const number = host.numberOf(this.#kind);
+    this.#kindNumber = number;
     if (shapes[0]!.options.ref !== false) host.keepAlive(number);
     host.listen();
     let native = true;
@@ -293,7 +297,7 @@ export class Binder<P> {
   /** @internal */
   protected bindValue(value: unknown, { once = false, scope }: BindOptions): Bound<P> {
     const host = this.#host;
-    const handle = host.create(once ? this.#once(value, () => handle) : value, this.#kind);
+    const handle = host.bind(once ? this.#once(value, () => handle) : value, this.#kind, this.#kindNumber);
     const bound = new Bound(this, handle);
     scope?.own(bound);
     return bound;
@@ -309,7 +313,7 @@ export class Binder<P> {
 
   /** @internal */
   unbind(handle: Handle): void {
-    if (this.#host.has(handle)) this.#host.delete(handle);
+    this.#host.unbind(handle);
   }
 }
 

@@ -6,6 +6,7 @@ import {
   CELL_BYTES,
   CELL_SHAPE,
   DIRECT,
+  DIRECT_REPLY,
   EXCHANGE,
   EXCHANGE_FLAG,
   EXCHANGE_HANDLE,
@@ -147,6 +148,14 @@ export class Wire {
     if (op.returns !== TYPES.handle || !isInHandleRange(value)) return;
     this.f64[HANDLE_PLACE] = value;
     this.native.release();
+  }
+
+  /** Writes the result of a direct call, if it is an `int` and that is what is wanted. Most closures of C return one. */
+  writeDirectInteger(type: number, value: number): boolean {
+    if (type !== I32 || (value | 0) !== value) return false;
+    this.i32[(DIRECT_REPLY + REPLY_VALUE) >> 2] = value;
+    this.i32[(DIRECT_REPLY + REPLY_STATUS) >> 2] = STATUSES.HAFT_OK.status;
+    return true;
   }
 
   /** Writes a handler's result. @throws an error with a status for a value that is not of the type. */

@@ -116,23 +116,18 @@ double script_counts(const Target &t) {
 // exempts it (P17).
 haft_status call_direct(const Target &t, haft_op op, Plan &plan, haft_value *result) {
   Realm &r = arena()->realms[t.realm];
-  Local &local = locals[t.realm];
   if (plan.cells > kMessageCells && !(plan.chunk = heap_take(t.realm, plan.tail_bytes))) {
     count_failure(t, HAFT_E_NO_MEMORY);
     return fail(HAFT_E_NO_MEMORY, t.handle);
   }
   write_message(plan, t.handle, op, 0, r.direct);
-  r.direct_reply.status = HAFT_E_CLOSED;  // stays if JavaScript is gone
-  r.direct_reply.length = 0;
-  const double counted = script_counts(t);
-  local.direct(local.edge);
-  // It came to no handler: koffi's stack, or JavaScript's was full.
-  if (r.direct_reply.status != HAFT_OK && script_counts(t) == counted) count_failure(t, HAFT_E_EXCEPTION);
-  // P22: the handler may have closed the realm, and nothing counted kept it.
-  if (r.life.load(std::memory_order_seq_cst) != open_life(t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
-  if (plan.chunk) heap_give(t.realm, plan.chunk);  // here, since JavaScript may not have come to read it
-  if (r.direct_reply.status == HAFT_E_CLOSED && r.exchange[kExchangeThrown] != 0)
-    return fail(HAFT_E_EXCEPTION, t.handle, "an exception is on its way through the C function that JavaScript called");
+  const haft_status status = run_direct_message(t);
+  // Here, since JavaScript may not have come to read it; the heap of a realm that its handler closed is not ours any more.
+  const bool open = r.life.load(std::memory_order_seq_cst) == open_life(t.realm_id);
+  if (plan.chunk && open) heap_give(t.realm, plan.chunk);
+  if (status == HAFT_E_CLOSED) return fail(status, t.handle);
+  if (status == HAFT_E_EXCEPTION && r.direct_reply.status == HAFT_E_CLOSED)
+    return fail(status, t.handle, "an exception is on its way through the C function that JavaScript called");
   return read_reply(t.realm, r.direct_reply, t.handle, result);
 }
 
@@ -237,6 +232,21 @@ haft_status call_planned(haft_handle handle, haft_op op, const haft_value *args,
 }
 
 }  // namespace
+
+haft_status run_direct_message(const Target &t) {
+  Realm &r = arena()->realms[t.realm];
+  Local &local = locals[t.realm];
+  r.direct_reply.status = HAFT_E_CLOSED;  // stays if JavaScript is gone
+  r.direct_reply.length = 0;
+  const double counted = script_counts(t);
+  local.direct(local.edge);
+  const haft_status status = r.direct_reply.status;
+  // It came to no handler: koffi's stack, or JavaScript's was full.
+  if (status != HAFT_OK && script_counts(t) == counted) count_failure(t, HAFT_E_EXCEPTION);
+  // P22: the handler may have closed the realm, and nothing counted kept it.
+  if (r.life.load(std::memory_order_seq_cst) != open_life(t.realm_id)) return HAFT_E_CLOSED;
+  return status == HAFT_E_CLOSED && r.exchange[kExchangeThrown] != 0 ? HAFT_E_EXCEPTION : status;
+}
 
 // Only for one of many could the thread's latest error tell.
 haft_value result_or_text(haft_status status, const haft_value &result) {

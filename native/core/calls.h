@@ -2,6 +2,7 @@
 #pragma once
 
 #include "haft.h"
+#include "slots.h"
 
 namespace haft {
 
@@ -15,6 +16,12 @@ haft_status post_given(haft_handle handle, haft_op op, const haft_value *args, s
 haft_status call_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                        haft_value *result);
 haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms);
+
+// On the realm's own thread: runs the message that stands in Realm::direct; the answer stands in Realm::direct_reply.
+// HAFT_E_CLOSED: no more of it may be touched. HAFT_E_EXCEPTION with no answer there: one thrown before is on its way
+// through C, and no JavaScript runs until it has arrived.
+haft_status run_direct_message(const Target &target);
+
 void value_free(haft_value *value);
 void value_drop(haft_value *value);  // frees it with the reference that it carries
 

@@ -60,8 +60,22 @@ haft_status check_arg(uint64_t realm_id, const haft_value &v) {
   return status;
 }
 
-// What the 8 bytes of a simple argument are on the wire. A handle travels as a double, exact below 2^53.
-uint64_t simple_bits(const haft_value &v) {
+void begin_plan(const haft_value *args, size_t count, Plan *plan) {
+  plan->args = args;
+  plan->count = (uint32_t)count;
+  plan->ascii = 0;
+  plan->chunk = 0;
+}
+
+void end_plan(uint64_t payload, Plan *plan) {
+  plan->tail_bytes = (uint32_t)payload + extra_bytes(plan->count);
+  plan->cells = 1 + (plan->tail_bytes + kCellBytes - 1) / kCellBytes;
+}
+
+}  // namespace
+
+// A handle travels as a double, exact below 2^53.
+uint64_t wire_bits(const haft_value &v) {
   uint64_t bits = 0;
   double number;
   switch (v.type) {
@@ -90,20 +104,6 @@ uint64_t simple_bits(const haft_value &v) {
       return 0;
   }
 }
-
-void begin_plan(const haft_value *args, size_t count, Plan *plan) {
-  plan->args = args;
-  plan->count = (uint32_t)count;
-  plan->ascii = 0;
-  plan->chunk = 0;
-}
-
-void end_plan(uint64_t payload, Plan *plan) {
-  plan->tail_bytes = (uint32_t)payload + extra_bytes(plan->count);
-  plan->cells = 1 + (plan->tail_bytes + kCellBytes - 1) / kCellBytes;
-}
-
-}  // namespace
 
 haft_status plan_message(uint64_t realm_id, const haft_value *args, size_t count, Plan *plan) {
   if (count > HAFT_ARGS_MAX || (count != 0 && !args)) return fail(HAFT_E_ARGUMENT);
@@ -154,7 +154,7 @@ void write_message(const Plan &plan, haft_handle handle, haft_op op, uint32_t re
       if (v.length != 0) memcpy(tail + at, v.as.str, v.length);
       at += v.length;
     } else {
-      bits = simple_bits(v);
+      bits = wire_bits(v);
     }
     if (i < kInlineArgs) {
       first->args[i] = bits;

@@ -27,6 +27,9 @@ using Planner = decltype(&plan_message);
 // Bytes of a text that ends with NUL, 0 for NULL; one that is too long is cut to a length that is refused.
 uint32_t text_length(const char *text);
 
+// The 8 bytes of a value without a text in a message.
+uint64_t wire_bits(const haft_value &value);
+
 // Writes everything but the sequence number. With a chunk, the tail goes there.
 void write_message(const Plan &plan, haft_handle handle, haft_op op, uint32_t reply, Cell *first);
 

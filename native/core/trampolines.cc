@@ -32,6 +32,7 @@ constexpr uint32_t kRegisters = kIntegerRegisters + kFloatRegisters;
 
 struct Trampoline {
   TrampolineSpec spec;
+  uint32_t shape;  // of its messages, if they are short: 0 with a text, or with more than kInlineArgs arguments
   uint8_t places[HAFT_ARGS_MAX];              // of each argument: a register, or kRegisters + a word of the stack
   std::atomic<uint64_t> realms[kRealms / 64];  // a bit each: it asked for this one
 };
@@ -48,16 +49,36 @@ struct Listener {
 };
 Listener listeners[kRealms];
 
+// Whether JavaScript sees the argument.
+bool is_passed(const TrampolineSpec &spec, uint32_t i) { return i != spec.user_data || spec.user_data_from; }
+
 bool is_float(uint8_t type) { return type == HAFT_F64 || type == kWireF32; }
 
-void find_places(Trampoline &t) {
-  uint32_t integers = 0, floats = 0, stack = 0;
+// Where the arguments are, and what their message looks like.
+void prepare(Trampoline &t) {
+  uint32_t integers = 0, floats = 0, stack = 0, args = 0;
+  bool has_text = false;
+  t.shape = 1u << kShapeCellsShift;
   for (uint32_t i = 0; i < t.spec.count; i++) {
+    has_text = has_text || t.spec.types[i] == kWireText;
+    if (is_passed(t.spec, i)) {
+      if (args < kInlineArgs) t.shape |= (uint32_t)t.spec.types[i] << (4 * args);
+      args++;
+    }
     if (is_float(t.spec.types[i]))
       t.places[i] = (uint8_t)(floats < kFloatRegisters ? kIntegerRegisters + floats++ : kRegisters + stack++);
     else
       t.places[i] = (uint8_t)(integers < kIntegerRegisters ? integers++ : kRegisters + stack++);
   }
+  t.shape |= args << kShapeCountShift;
+  if (has_text || args > kInlineArgs) t.shape = 0;
+}
+
+bool is_wide(uint8_t type) { return is_float(type) || type == kWireU64 || type == HAFT_I64; }
+
+uint64_t argument_bits(const Trampoline &t, uint32_t i, const uint64_t *registers, const uint64_t *stack) {
+  const uint32_t place = t.places[i];
+  return place < kRegisters ? registers[place] : stack[place - kRegisters];
 }
 
 bool same(const TrampolineSpec &a, const TrampolineSpec &b) {
@@ -131,11 +152,6 @@ uint64_t result_bits(const haft_value &value) {
   }
 }
 
-// JavaScript has told of it already.
-bool told(haft_status status, bool own_thread) {
-  return status == HAFT_E_EXCEPTION || status == HAFT_E_RESULT || (status == HAFT_E_DEADLOCK && own_thread);
-}
-
 // Tells the realms that asked for this trampoline. A full mailbox loses it: nobody waits for an error.
 void report(const Trampoline &t, haft_status status, uint64_t user_data) {
   for (uint32_t realm = 0; realm < kRealms; realm++) {
@@ -146,6 +162,59 @@ void report(const Trampoline &t, haft_status status, uint64_t user_data) {
     offer(listeners[realm].handle.load(std::memory_order_relaxed),
           listeners[realm].op.load(std::memory_order_relaxed), args, 3);
   }
+}
+
+// JavaScript's own thread: there is little between C and the closure, and a message of numbers is written as it will
+// lie. The same as `call_given` otherwise.
+uint64_t call_here(const Trampoline &t, const Target &target, const uint64_t *registers, const uint64_t *stack) {
+  Realm &r = arena()->realms[target.realm];
+  Cell &cell = r.direct[0];
+  uint32_t args = 0;
+  for (uint32_t i = 0; i < t.spec.count; i++) {
+    if (!is_passed(t.spec, i)) continue;
+    const uint8_t type = t.spec.types[i];
+    const uint64_t bits = argument_bits(t, i, registers, stack);
+    // Most are of these; as they come, they are what lies in a message.
+    const bool is_plain = type == HAFT_I32 || type == HAFT_U32 || type == kWireU64 || type == HAFT_I64 || type == HAFT_F64;
+    cell.args[args++] = is_plain ? bits : wire_bits(argument(type, bits));
+  }
+  cell.handle = (double)target.handle;
+  cell.op.store(t.spec.op, std::memory_order_relaxed);
+  cell.shape.store(t.shape, std::memory_order_relaxed);
+  const haft_status status = run_direct_message(target);
+  if (status == HAFT_OK) {
+    haft_value result = {t.spec.returns, 0, {0}};
+    // As many bytes as JavaScript has just written: a wider load would wait until they are in the cache.
+    if (is_wide(t.spec.returns))
+      memcpy(&result.as, &r.direct_reply.value, 8);
+    else
+      memcpy(&result.as, &r.direct_reply.value, 4);
+    return result_bits(result);
+  }
+  // JavaScript knows of what it threw itself.
+  if (status == HAFT_E_STALE || status == HAFT_E_CLOSED || status == HAFT_E_UNSUPPORTED)
+    report(t, status, target.handle);
+  return t.spec.on_error;
+}
+
+// Any thread.
+__attribute__((noinline)) uint64_t send(const Trampoline &t, uint64_t user_data, const uint64_t *registers, const uint64_t *stack) {
+  const TrampolineSpec &spec = t.spec;
+  haft_value args[HAFT_ARGS_MAX], result = {HAFT_VOID, 0, {0}};
+  size_t count = 0;
+  for (uint32_t i = 0; i < spec.count; i++) {
+    if (is_passed(spec, i)) args[count++] = argument(spec.types[i], argument_bits(t, i, registers, stack));
+  }
+  const bool is_post = spec.mode == kModePost;
+  const haft_status status = is_post ? post_given(user_data, spec.op, args, count, spec.timeout_ms)
+                                     : call_given(user_data, spec.op, args, count, spec.timeout_ms, &result);
+  if (status == HAFT_OK) return is_post ? spec.on_posted : result_bits(result);
+  Target target;
+  const bool is_here = locate(user_data, &target) == HAFT_OK && on_own_thread(target.realm);
+  // JavaScript knows of what it threw itself.
+  if (status != HAFT_E_EXCEPTION && status != HAFT_E_RESULT && !(status == HAFT_E_DEADLOCK && is_here && !is_post))
+    report(t, status, user_data);
+  return spec.on_error;
 }
 
 }  // namespace
@@ -162,7 +231,7 @@ haft_status trampoline_take(const TrampolineSpec &spec, uint32_t realm, void **p
   Trampoline &t = trampolines[number];
   if (number == taken) {
     t.spec = spec;
-    find_places(t);
+    prepare(t);
     taken++;
   }
   t.realms[realm / 64].fetch_or(1ull << (realm % 64), std::memory_order_relaxed);
@@ -191,26 +260,13 @@ using namespace haft;
 
 uint64_t haft_trampoline_enter(uint32_t number, const uint64_t *registers, const uint64_t *stack) {
   const Trampoline &t = trampolines[number];
-  const TrampolineSpec &spec = t.spec;
-  haft_value args[HAFT_ARGS_MAX];
-  uint64_t user_data = 0;
-  size_t count = 0;
-  for (uint32_t i = 0; i < spec.count; i++) {
-    const uint32_t place = t.places[i];
-    const uint64_t bits = place < kRegisters ? registers[place] : stack[place - kRegisters];
-    if (i == spec.user_data) {
-      user_data = spec.user_data_from ? spec.user_data_from(bits) : bits;
-      if (!spec.user_data_from) continue;
-    }
-    args[count++] = argument(spec.types[i], bits);
-  }
-  haft_value result = {HAFT_VOID, 0, {0}};
-  const haft_status status =
-      spec.mode == kModePost ? post_given(user_data, spec.op, args, count, spec.timeout_ms)
-                             : call_given(user_data, spec.op, args, count, spec.timeout_ms, &result);
-  if (status == HAFT_OK) return spec.mode == kModePost ? spec.on_posted : result_bits(result);
+  uint64_t user_data = argument_bits(t, t.spec.user_data, registers, stack);
+  if (t.spec.user_data_from) user_data = t.spec.user_data_from(user_data);
   Target target;
-  const bool own_thread = locate(user_data, &target) == HAFT_OK && on_own_thread(target.realm);
-  if (!told(status, own_thread)) report(t, status, user_data);
-  return spec.on_error;
+  if (t.spec.mode == kModeCall && t.shape != 0 && locate(user_data, &target) == HAFT_OK && on_own_thread(target.realm)) {
+    const uint64_t word = target.slot->word.load(std::memory_order_relaxed);  // it is ours to change
+    if (grade(target, word) == HAFT_OK && word_kind(word) == HAFT_OP_KIND(t.spec.op))
+      return call_here(t, target, registers, stack);
+  }
+  return send(t, user_data, registers, stack);
 }
