@@ -186,6 +186,7 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   }
   realm.Set("buffer", Napi::Value(env, buffer));
   realm.Set("blockBase", Napi::Number::New(env, arena()->block_base));
+  realm.Set("generationMask", Napi::Number::New(env, (double)kGenerationMask));
   realm.Set("id", Napi::Number::New(env, (double)edge->id));
   add_functions(env, realm, edge);
   add_sending(env, realm, edge);

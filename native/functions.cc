@@ -159,6 +159,14 @@ napi_value take_block(napi_env env, napi_callback_info info) {
   return buffer;
 }
 
+// Flag in: the block; flag out: how often any one of its slots can be freed until one retires.
+napi_value lives_left(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  int32_t &flag = edge->realm->exchange[kExchangeFlag];
+  flag = (int32_t)block_lives((uint32_t)flag & (kBlocks - 1));
+  return nullptr;
+}
+
 // Flag in: the block; flag out: 1 if it was given back.
 napi_value give_block(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
@@ -360,7 +368,8 @@ constexpr Function kFunctions[] = {
     {"unref", unref_realm},          {"useKoffi", use_koffi},
     {"happened", tell_happened},     {"move", move_handle},
     {"moved", moved_handle},         {"forget", forget_handle},
-    {"letGo", let_go},               {"setAcceptor", set_acceptor},
+    {"letGo", let_go},               {"livesLeft", lives_left},
+    {"setAcceptor", set_acceptor},
     {"giveBlock", give_block},       {"refuseKind", refuse_kind},
     {"counters", read_counters},     {"viewBytes", view_bytes},
     {"detach", detach_buffer},

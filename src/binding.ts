@@ -21,6 +21,8 @@ export interface NativeRealm {
   readonly buffer: ArrayBuffer;
   /** `haft_realm` in C. */
   readonly id: number;
+  /** The generations that a slot has, less one. */
+  readonly generationMask: number;
   /** Number of the process's first block. */
   readonly blockBase: number;
   /** Handle in, status out, flag out: 1 if the slot retired. */
@@ -65,6 +67,8 @@ export interface NativeRealm {
   forget(): void;
   /** Handle in, a moved one: no message to it is on its way any more. */
   letGo(): void;
+  /** Flag in: a block; flag out: how often any one of its slots may be freed until one has come round. */
+  livesLeft(): void;
   /** Flag in: a block; flag out: 1 if it was given back. */
   giveBlock(): void;
   /** Handle in: the object that accepts moved ones; 0: none. */

@@ -22,6 +22,12 @@ export class Block {
   /** The kind of each object. It stands in word A too, whose line belongs to whoever retained or released last. */
   readonly kinds = new Uint16Array(BLOCK_SLOTS);
 
+  /**
+   * How often its slots may still be freed here, until one might have come round and must retire: only native code knows
+   * first generations. 0: to be asked; negative: not to be asked so many times.
+   */
+  lives = 0;
+
   /** @param words The slots' words: the low half of word A at `slot * STRIDE`, the high one behind it. */
   constructor(readonly words: Int32Array) {}
 }
@@ -40,8 +46,14 @@ export class Mirror {
   slots = 0;
   created = 0;
 
-  /** @param base Number of the first block: blocks are numbered from a random one, round and round (P7). */
-  constructor(readonly base: number) {}
+  /**
+   * @param base Number of the first block: blocks are numbered from a random one, round and round (P7).
+   * @param generationMask The generations that a slot has, less one.
+   */
+  constructor(
+    readonly base: number,
+    readonly generationMask: number,
+  ) {}
 
   /** The block of an index, or `undefined`. */
   blockOf(index: number): Block | undefined {
@@ -126,11 +138,28 @@ export class Mirror {
     return handle;
   }
 
+  /**
+   * Ends a live slot, which is free then; the caller has counted the block's lives. False if native code has ended it
+   * before, or it is no live one: then native code has to be asked.
+   *
+   * P1: by a compare-and-swap of the high half alone. It holds generation and state, and native code swaps the whole word,
+   * so one of two that meet fails and looks again; of the low half nothing is read in a free slot.
+   */
+  end(block: Block, slot: number): boolean {
+    const { words } = block;
+    const place = slot * STRIDE + 1;
+    const high = words[place]!;
+    if (((high >>> WORD_STATE_SHIFT) & 7) !== STATE_LIVE) return false;
+    const generation = ((high >>> WORD_GENERATION_SHIFT) + 1) & this.generationMask;
+    return Atomics.compareExchange(words, place, high, generation << WORD_GENERATION_SHIFT) === high;
+  }
+
   /** Forgets the object of a slot in use. The slot is not free before `giveBack`. */
   drop(block: Block, slot: number): void {
     block.handles[slot] = Number.NaN;
     block.values[slot] = undefined;
     this.live--;
+    if (block.lives > 0) block.lives--;
   }
 
   clear(): void {

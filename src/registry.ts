@@ -3,6 +3,8 @@ import { EventEmitter } from 'node:events';
 import { addon, type NativeApi, type NativeRealm } from './binding.js';
 import { type Collectable, type Collected, Collector } from './collector.js';
 import {
+  BLOCK_BITS,
+  BLOCK_SLOTS,
   EXCHANGE,
   EXCHANGE_FLAG,
   EXCHANGE_HANDLE,
@@ -129,7 +131,7 @@ export class Registry extends Handles {
     );
     if (typeof native === 'number') throw errorOfStatus(native);
     super();
-    this.#mirror = new Mirror(native.blockBase);
+    this.#mirror = new Mirror(native.blockBase, native.generationMask);
     this.#native = native;
     this.id = native.id;
     this.#i32 = new Int32Array(native.buffer);
@@ -578,11 +580,29 @@ export class Registry extends Handles {
   }
 
   protected end(handle: number): number {
+    const index = handle & INDEX_MASK;
+    const block = this.#mirror.blockOf(index)!;
+    if ((block.lives > 0 || this.#hasLives(block, index)) && this.#mirror.end(block, index & SLOT_MASK)) {
+      this.#drop(index, false);
+      return STATUSES.HAFT_OK.status;
+    }
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.remove();
     const status = this.#i32[STATUS_WORD]!;
-    if (status === STATUSES.HAFT_OK.status) this.#drop(handle & INDEX_MASK, this.#i32[FLAG_WORD] !== 0);
+    if (status === STATUSES.HAFT_OK.status) this.#drop(index, this.#i32[FLAG_WORD] !== 0);
     return status;
+  }
+
+  // Whether no slot of the block can have come round by now. Not asked each time while one is about to.
+  #hasLives(block: Block, index: number): boolean {
+    if (block.lives < 0) {
+      block.lives++;
+      return false;
+    }
+    this.#i32[FLAG_WORD] = index >>> BLOCK_BITS;
+    this.#native.livesLeft();
+    block.lives = this.#i32[FLAG_WORD]! || -BLOCK_SLOTS;
+    return block.lives > 0;
   }
 
   // The slot of a handle that has ended is free again, or retired.
@@ -742,8 +762,11 @@ export class Registry extends Handles {
       this.#f64[HANDLE_PLACE] = handle;
       this.#native.forget();
       if (this.#i32[STATUS_WORD] !== STATUSES.HAFT_OK.status) continue;
+      const index = handle & INDEX_MASK;
+      const block = this.#mirror.blockOf(index)!;
+      if (block.lives > 0) block.lives--; // the slot begins its next life only now
       if (this.#i32[FLAG_WORD] !== 0) this.#retired++;
-      else this.#mirror.giveBack(handle & INDEX_MASK);
+      else this.#mirror.giveBack(index);
     }
     return this.#mirror.freeCount > 0;
   }

@@ -122,7 +122,7 @@ describe('Registry with few generations and four blocks', () => {
       for (const handle of handles) registry.get(handle);
     `));
 
-  it('every handle is given out once over all generations, then all slots are retired and counted', () =>
+  it('P7: every handle is given out once over all generations, then all slots are retired and counted', () =>
     small(`
       const registry = new Registry();
       const all = new Set();

@@ -329,6 +329,19 @@ int64_t block_take(uint64_t realm_id) {
   return block;
 }
 
+uint32_t block_lives(uint32_t block) {
+  Arena *a = arena();
+  uint64_t least = kGenerationMask;
+  for (uint32_t i = 0; i < kBlockSlots; i++) {
+    const uint32_t index = (block << kBlockBits) + i;
+    const uint64_t word = a->slots[index].word.load(std::memory_order_relaxed);
+    if (word_state(word) == kRetired) continue;
+    const uint64_t used = (word_generation(word) - first_generation(a, index)) & kGenerationMask;
+    if (kGenerationMask - used < least) least = kGenerationMask - used;
+  }
+  return (uint32_t)least;
+}
+
 bool block_give(uint64_t realm_id, uint32_t block) {
   Arena *a = arena();
   if (a->directory[block].load(std::memory_order_relaxed) != realm_id) return false;

@@ -77,6 +77,10 @@ uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most);
 // A block of free slots for this realm: one without a realm, else a new one; -1 when there are none left.
 int64_t block_take(uint64_t realm_id);
 
+// How often any one slot of the block may be freed before one of them has come round and must retire: as often may
+// JavaScript free slots of it without asking (P1, P7).
+uint32_t block_lives(uint32_t block);
+
 // Gives a block back, whose slots are all free or retired: another realm may take it. False if some are not.
 bool block_give(uint64_t realm_id, uint32_t block);
 

@@ -4,7 +4,8 @@
 //
 // Plain stores of JavaScript wait in a buffer, one a half, and leave it in any order (arm64); an atomic store waits for
 // those before it. A handle's number may be known before it is published (generations count up).
-// breaks: HIGH_FIRST PLAIN_HIGH KIND_APART
+// JavaScript deletes by a compare-and-swap of the high half alone, so kind and references stay as they were.
+// breaks: HIGH_FIRST PLAIN_HIGH KIND_APART DELETE_BLIND
 
 #define FREE 0
 #define LIVE 1
@@ -41,7 +42,7 @@ proctype JavaScript() {
   do
   :: life > LIVES -> break
   :: else ->
-    atomic { !low_waits && !high_waits -> assert(state == FREE && generation == life) }
+    atomic { !low_waits && !high_waits -> assert(state == FREE && generation == life && on_list == 0) }
 #ifdef KIND_APART
     kind_apart = life;
 #endif
@@ -56,12 +57,17 @@ proctype JavaScript() {
     if
     :: /* delete: by compare-and-swap, at any time */
       !low_waits && !high_waits;
+#ifdef DELETE_BLIND
+      generation = life + 1;
+      atomic { state = FREE; held = 0 }
+#else
       atomic {
         if
         :: state == LIVE -> generation = life + 1; state = FREE; held = 0
         :: else -> on_list > 0; on_list = 0; generation = life + 1; state = FREE
         fi
       }
+#endif
     :: /* release of the creator's reference, and the drain */
       !low_waits && !high_waits;
       atomic {

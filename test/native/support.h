@@ -348,6 +348,7 @@ class Consumer {
 
   haft_status remove(haft_handle handle) {
     if (!has(handle)) return HAFT_E_STALE;
+    if (end_here(index_of(handle))) return HAFT_OK;
     bool retires = false;
     const haft_status status = slot_delete(handle, id, &retires);
     if (status != HAFT_OK) return status;
@@ -376,6 +377,8 @@ class Consumer {
   void forget_moved(haft_handle handle) {
     bool retires = false;
     CHECK_STATUS(slot_forget(handle, id, &retires), HAFT_OK);
+    Mirror &mirror = *mirror_of(index_of(handle));
+    if (mirror.lives > 0) mirror.lives--;
     if (retires)
       retired++;
     else
@@ -514,6 +517,7 @@ class Consumer {
   struct Mirror {
     haft_handle handles[kBlockSlots] = {};
     uint64_t values[kBlockSlots] = {};
+    int64_t lives = 0;  // as in src/mirror.ts
   };
 
   static void ring(void *self) {
@@ -579,8 +583,30 @@ class Consumer {
     }
   }
 
+  // P1: as JavaScript does, by a swap of the high half alone, while no slot of the block can have come round.
+  bool end_here(uint32_t index) {
+    Mirror &mirror = *mirror_of(index);
+    if (mirror.lives <= 0) {
+      if (mirror.lives++ < 0) return false;
+      mirror.lives = block_lives(index >> kBlockBits);
+      if (mirror.lives == 0) mirror.lives = -(int64_t)kBlockSlots;
+      if (mirror.lives < 0) return false;
+    }
+    uint32_t *high = half(slot(index).word, 1);
+    uint32_t seen = __atomic_load_n(high, __ATOMIC_RELAXED);
+    if (word_state((uint64_t)seen << 32) != kLive) return false;
+    if (chaos) jitter(random_, 256);
+    const uint64_t generation = (word_generation((uint64_t)seen << 32) + 1) & kGenerationMask;
+    const uint32_t next = (uint32_t)(generation << kWordGenerationShift >> 32);
+    if (!__atomic_compare_exchange_n(high, &seen, next, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) return false;
+    forget(index);
+    free_.push_back(index);
+    return true;
+  }
+
   void forget(uint32_t index) {
     Mirror &mirror = *mirror_of(index);
+    if (mirror.lives > 0) mirror.lives--;
     CHECK(mirror.handles[index & (kBlockSlots - 1)] != HAFT_NULL);  // P3: not freed twice
     mirror.handles[index & (kBlockSlots - 1)] = HAFT_NULL;
     live_--;
