@@ -1,5 +1,5 @@
 // The addon: what src/binding.ts sees of the core. Constants, kinds, the table of functions, and the way to open a
-// realm or run a host.
+// realm, run a host or load a plugin.
 #include <napi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +14,7 @@
 #include "core/trampolines.h"
 #include "edge.h"
 #include "host.h"
+#include "plugin.h"
 
 namespace haft {
 namespace {
@@ -98,6 +99,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("defineKind", Napi::Function::New(env, define_kind, "defineKind"));
   exports.Set("open", Napi::Function::New(env, edge_open, "open"));
   exports.Set("runHost", Napi::Function::New(env, host_run, "runHost"));
+  exports.Set("pluginOpen", Napi::Function::New(env, plugin_open, "pluginOpen"));
+  exports.Set("pluginInit", Napi::Function::New(env, plugin_init, "pluginInit"));
   exports.Set("exitAtSecondSignal", Napi::Function::New(env, exit_at_second_signal, "exitAtSecondSignal"));
   exports.Set("closeAll", Napi::Function::New(env, [](const Napi::CallbackInfo &) { close_all(); }, "closeAll"));
   return exports;

@@ -116,6 +116,14 @@ export interface NativeRealm {
   unref(): void;
 }
 
+/** A plugin whose library is in the process. */
+export interface NativePlugin {
+  /** The address of its haft_plugin_init: the same for every path to one library. */
+  readonly init: bigint;
+  /** Its haft_plugin_version, major << 16 | minor; none in a library that was built with a header before 1.2. */
+  readonly version?: number;
+}
+
 interface Addon {
   readonly layout: Readonly<Record<string, number>>;
   readonly api: NativeApi;
@@ -134,6 +142,12 @@ interface Addon {
     args: readonly string[],
     done: (exitCode: number) => void,
   ): string | undefined;
+  /** Loads a plugin, for ever, and runs nothing of it; or why it is none, as a sentence: dlerror's, or that
+   * haft_plugin_init is missing. */
+  pluginOpen(path: string): NativePlugin | string;
+  /** Runs haft_plugin_init on this thread: its status, and what haft_last_error() says (`name: message` of an exception)
+   * if that came of this run and has the same status, else ''. */
+  pluginInit(init: bigint, realm: number): [status: number, text: string];
   /** SIGINT and SIGTERM reach their listeners once; the second one ends the process at once. */
   exitAtSecondSignal(): void;
   closeAll(): void;

@@ -1,6 +1,8 @@
 // The numbers and texts that native/core/layout.h and native/include/haft.h decide, made by
 // `node scripts/make-constants.mjs`. Do not edit.
 
+export const VERSION_MAJOR = 1;
+export const VERSION_MINOR = 2;
 export const SHARDS = 16;
 export const BLOCK_BITS = 10;
 export const BLOCK_SLOTS = 1024;

@@ -25,13 +25,7 @@ export async function runHost(
   registry: Registry,
   args: readonly string[] = [],
 ): Promise<number> {
-  const file = resolve(path);
-  if (!existsSync(file) || !statSync(file).isFile()) {
-    throw new HaftError('HAFT_E_NOT_FOUND', {
-      message: `there is no host library ${path}`,
-      next: 'check the path: it is taken from the current folder',
-    });
-  }
+  const file = libraryFile(path, 'host library');
   registry.ref();
   try {
     return await new Promise<number>((done, failed) => {
@@ -47,4 +41,14 @@ export async function runHost(
   } finally {
     registry.unref();
   }
+}
+
+/** The whole path of a library that is to be loaded. @throws HaftError `HAFT_E_NOT_FOUND` */
+export function libraryFile(path: string, what: string): string {
+  const file = resolve(path);
+  if (existsSync(file) && statSync(file).isFile()) return file;
+  throw new HaftError('HAFT_E_NOT_FOUND', {
+    message: `there is no ${what} ${path}`,
+    next: 'check the path: it is taken from the current folder',
+  });
 }

@@ -18,6 +18,7 @@ export {
   type Signatures,
   type TypeName,
 } from './kind.js';
+export { api, type Plugin } from './plugin.js';
 export { type ErrorContext, Registry, type RegistryEvents, type RegistryStats } from './registry.js';
 export { Scope } from './scope.js';
 export { HandleTable, type HandleTableOptions } from './table.js';

@@ -1,6 +1,7 @@
 // A realm: the handle table that native threads share, its mailboxes, and its end.
 import { EventEmitter } from 'node:events';
 import { addon, type NativeApi, type NativeRealm } from './binding.js';
+import { Closures, type ClosureTable, type Place } from './closures.js';
 import { type Collectable, type Collected, Collector } from './collector.js';
 import {
   BLOCK_BITS,
@@ -11,8 +12,6 @@ import {
   EXCHANGE_LIST,
   EXCHANGE_NUMBER,
   EXCHANGE_STATUS,
-  EXCHANGE_THROWN,
-  KINDS,
   NAMES,
   STATUSES,
 } from './constants.js';
@@ -23,19 +22,18 @@ import { Forwarder } from './forward.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
-import { type Kind, kind, type Op, type Signatures } from './kind.js';
+import type { Kind, Op, Signatures } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
-import { KoffiTrampoline } from './koffi-trampoline.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
 import { signalOf } from './options.js';
+import { type Plugin, Plugins } from './plugin.js';
 import {
   type Complete,
   type SignatureType,
   Trampoline,
   TrampolineGroup,
-  type TrampolineHost,
   type TrampolineOptions,
   type UserDataPlace,
 } from './trampoline.js';
@@ -47,7 +45,6 @@ const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
 /** So many moves are remembered, that native code may learn where an object went. */
 const MOVED_MOST = 65_536;
-const THROWN_WORD = (EXCHANGE >> 2) + EXCHANGE_THROWN;
 
 interface Moved {
   readonly now: number;
@@ -109,19 +106,13 @@ export class Registry extends Handles {
   readonly #forwarder: Forwarder;
   /** Handles of haft's own, which nobody else counts. */
   readonly #own = new Set<number>();
+  readonly #plugins = new Plugins();
   #finalCounters: Float64Array | undefined;
   #retired = 0;
   #reclaimed = 0;
   #references = 0;
   #promises = 0;
-  /** By the kind's number: its handles keep the event loop alive. */
-  readonly #keepsAlive = new Uint8Array(KINDS);
-  #keepingAlive = 0;
-  #trampolineHost: TrampolineHost | undefined;
-  #misuseHandle = 0;
-  /** What a closure threw in the call of C that ends next. */
-  #thrown: Thrown | undefined;
-  #frame: Frame | undefined;
+  readonly #closures: Closures;
 
   /** @throws HaftError `HAFT_E_UNSUPPORTED` when the addon cannot be loaded, `HAFT_E_SLOTS` when 128 realms are open. */
   constructor() {
@@ -144,6 +135,7 @@ export class Registry extends Handles {
     );
     this.#collector = new Collector(this.#collectable());
     this.#mover = new Mover(this.#movable());
+    this.#closures = new Closures(this.#closureTable());
     this.#forwarder = new Forwarder(
       native,
       (handle) => (this.#moved(handle) === STATUSES.HAFT_OK.status ? this.#f64[NUMBER_PLACE]! : 0),
@@ -210,29 +202,15 @@ export class Registry extends Handles {
     if (this.#koffi) setImmediate(this.#koffi.drop).unref();
   }
 
-  // An exception passes through koffi to where JavaScript called C; until it is there, nothing of JavaScript runs.
   #directFromKoffi(): void {
-    if (this.#i32[THROWN_WORD] !== 0) this.#i32[THROWN_WORD] = 0;
+    this.#closures.enterFromKoffi();
     this.#mailboxes.direct();
-    if (this.#thrown !== undefined) this.#throwIt(this.#thrown);
-  }
-
-  #throwIt({ error }: Thrown): never {
-    this.#thrown = undefined;
-    this.#i32[THROWN_WORD] = 1;
-    Promise.resolve().then(() => {
-      if (!this.closed) this.#i32[THROWN_WORD] = 0;
-    });
-    throw error;
+    this.#closures.leaveToKoffi();
   }
 
   #directFromAddon(): void {
-    this.#mailboxes.direct(this.#frame?.thrown !== undefined);
-    if (this.#thrown === undefined) return;
-    const thrown = this.#thrown;
-    this.#thrown = undefined;
-    if (this.#frame !== undefined) this.#frame.thrown ??= thrown;
-    else this.#report(thrown.error, thrown.handle, thrown);
+    this.#mailboxes.direct(this.#closures.halted);
+    this.#closures.leaveToAddon();
   }
 
   /**
@@ -242,17 +220,7 @@ export class Registry extends Handles {
    */
   invoke<A extends readonly unknown[], R>(f: (...args: A) => R, ...args: A): R {
     this.requireOpen();
-    const outer = this.#frame;
-    const frame: Frame = {};
-    this.#frame = frame;
-    let result: R;
-    try {
-      result = f(...args);
-    } finally {
-      this.#frame = outer;
-    }
-    if (frame.thrown !== undefined) throw frame.thrown.error;
-    return result;
+    return this.#closures.invoke(f, args);
   }
 
   /**
@@ -300,74 +268,24 @@ export class Registry extends Handles {
     return addon().destroyNotify();
   }
 
-  #trampolines(): TrampolineHost {
+  #trampolines(): Closures {
     this.requireOpen();
     if (this.#koffi === undefined && isKoffiThere()) this.useKoffi(koffi());
-    this.#trampolineHost ??= {
-      native: this.#native,
-      numberOf: (of) => this.numberOf(of),
-      bind: (value, of, kindNumber) => this.#bind(value, of, kindNumber),
-      unbind: (handle) => {
-        if (this.holds(handle)) this.end(handle);
-      },
-      has: (handle) => this.has(handle),
-      get: (handle, of) => this.get(handle, of),
-      keepAlive: (kindNumber) => {
-        this.#keepsAlive[kindNumber] = 1;
-      },
-      listen: () => this.#listenToMisuse(),
-      misused: (error, of, op) => this.#reportMisuse(error, of.name, op),
-      threw: (error, handle, of, op, mayThrow) => {
-        if (this.#frame !== undefined) this.#frame.thrown ??= { error, handle, kindName: of.name, name: op };
-        else if (mayThrow) return true;
-        else this.#report(error, handle, { kindName: of.name, name: op });
-        return false;
-      },
-    };
-    return this.#trampolineHost;
+    return this.#closures;
   }
 
-  #bind(value: unknown, of: Kind, kindNumber: number): Handle {
-    if (typeof value !== (of.isFunction ? 'function' : 'object') || value === null) {
-      const wanted = of.isFunction ? 'a function' : 'an object with a method for each';
-      throw new HaftError('HAFT_E_KIND', {
-        kind: of.name,
-        message: `what is bound is not ${wanted}`,
-        next: `bind ${wanted}`,
-      });
-    }
-    const handle = this.issue(value, kindNumber);
-    if (this.#keepsAlive[kindNumber] !== 0 && this.#keepingAlive++ === 0) this.#updateRef();
-    return handle as Handle;
-  }
-
-  #listenToMisuse(): void {
-    if (this.#misuseHandle !== 0) return;
-    this.#misuseHandle = this.#createOwn(
-      new MisuseListener((status, op, userData) => {
-        const of = this.#kinds[op >>> 16];
-        const error = errorOfStatus(status, {
-          handle: normalize(BigInt.asUintN(64, userData)),
-          kind: of?.name,
-          message: MISUSED,
-          next: MISUSED_NEXT,
-        });
-        this.#reportMisuse(error, of?.name ?? '', of?.ops[op & 0xffff]?.name ?? '');
-      }),
-      MisuseKind,
-    );
-    this.#native.reportMisuse(this.#misuseHandle, MisuseKind.ops[0]!.number);
-  }
-
-  #reportMisuse(error: HaftError, kindName: string, name: string): void {
-    if (this.#events.listenerCount('error') > 0)
-      this.#report(error, Number(error.handle), { kindName, name });
-  }
-
-  #createOwn<T>(object: T, of: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
-    const handle = this.create(object, of);
-    this.#own.add(handle);
-    return handle;
+  /**
+   * Loads a shared library and runs its `haft_plugin_init(api, realm)`, on this thread and before this returns; handlers
+   * that it calls run meanwhile. The library stays for as long as the process. To load it again does nothing, and tells
+   * the same `Plugin`; after a failure it tries anew. Another registry runs `haft_plugin_init` again, with its own realm.
+   *
+   * @throws HaftError `HAFT_E_NOT_FOUND` when there is no such file, `HAFT_E_ARGUMENT` when it does not load or exports no
+   * `haft_plugin_init`, `HAFT_E_ABI` when it was built for another major version, `HAFT_E_CLOSED`; or what
+   * `haft_plugin_init` returned.
+   */
+  loadPlugin(path: string): Plugin {
+    this.requireOpen();
+    return this.#plugins.load(path, this.id);
   }
 
   /** Handles what waits in the mailboxes now, up to 4,096 messages, instead of in the next turn. A handler may call it. */
@@ -509,7 +427,7 @@ export class Registry extends Handles {
     this.#waits.close();
     this.#collector.close();
     this.#mover.close();
-    if (this.#trampolineHost !== undefined) KoffiTrampoline.forget(this.#trampolineHost);
+    this.#closures.close();
     this.#dropKoffi();
     this.#mirror.clear();
     super.close();
@@ -610,7 +528,7 @@ export class Registry extends Handles {
     const block = this.#mirror.blockOf(index)!;
     const slot = index & SLOT_MASK;
     this.forgotten(block.handles[slot]!, block.values[slot]);
-    if (this.#keepsAlive[block.kinds[slot]!] !== 0 && --this.#keepingAlive === 0) this.#updateRef();
+    this.#closures.ended(block.kinds[slot]!);
     this.#mirror.drop(block, slot);
     if (retired) this.#retired++;
     else this.#mirror.giveBack(index);
@@ -652,9 +570,7 @@ export class Registry extends Handles {
       mirror: this.#mirror,
       opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
       reportError: (error, handle, op) => this.#report(error, handle, op),
-      threw: (error, handle, op) => {
-        this.#thrown = { error, handle, kindName: op.kindName, name: op.name };
-      },
+      threw: (error, handle, op) => this.#closures.threwHere(error, handle, op),
       reportGone: (handle, op) => {
         if (this.#events.listenerCount('error') === 0) return;
         const message = `a post of ${op.text} found its object gone`;
@@ -679,7 +595,7 @@ export class Registry extends Handles {
     };
   }
 
-  #report(error: unknown, handle: number, op: Pick<Op, 'kindName' | 'name'>): void {
+  #report(error: unknown, handle: number, op: Place): void {
     if (this.#events.listenerCount('error') === 0) {
       Promise.reject(error);
       return;
@@ -703,6 +619,31 @@ export class Registry extends Handles {
         else this.#drop(freed, false);
       }
     }
+  }
+
+  #createOwn<T>(object: T, of: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
+    const handle = this.create(object, of);
+    this.#own.add(handle);
+    return handle;
+  }
+
+  #closureTable(): ClosureTable {
+    return {
+      native: this.#native,
+      numberOf: (of) => this.numberOf(of),
+      kindOfNumber: (number) => this.#kinds[number],
+      issue: (value, kindNumber) => this.issue(value, kindNumber),
+      end: (handle) => {
+        if (this.holds(handle)) this.end(handle);
+      },
+      has: (handle) => this.has(handle),
+      get: (handle, of) => this.get(handle, of),
+      createOwn: (object, of) => this.#createOwn(object, of),
+      isClosed: () => this.closed,
+      isHeard: () => this.#events.listenerCount('error') > 0,
+      report: (error, handle, place) => this.#report(error, handle, place),
+      changed: () => this.#updateRef(),
+    };
   }
 
   #movable(): Movable {
@@ -796,39 +737,11 @@ export class Registry extends Handles {
   #updateRef(): void {
     if (this.closed) return;
     const held =
-      this.#references + this.#promises + this.#waits.waiting + this.#mover.moving + this.#keepingAlive;
+      this.#references + this.#promises + this.#waits.waiting + this.#mover.moving + this.#closures.count;
     if (held > 0 || this.#collector.active) this.#native.ref();
     else this.#native.unref();
   }
 }
-
-/** What a closure threw, and in which call. */
-interface Thrown {
-  readonly error: unknown;
-  readonly handle: number;
-  readonly kindName: string;
-  readonly name: string;
-}
-
-/** One `invoke`. */
-interface Frame {
-  thrown?: Thrown;
-}
-
-const MISUSED = 'C called a trampoline, and no closure could be reached by its user data';
-const MISUSED_NEXT =
-  'unbind a closure only when C calls it no more, and pass C the userData of this trampoline unchanged';
-
-/** Hears of C that calls trampolines with the wrong user data. */
-class MisuseListener {
-  constructor(readonly misused: (status: number, op: number, userData: bigint) => void) {}
-}
-
-const MisuseKind = kind(
-  MisuseListener,
-  { misused: { args: ['i32', 'u32', 'i64'] } },
-  { name: 'haft.misuse' },
-);
 
 // koffi keeps every type that is made: one is enough for all registries.
 const callbackTypes = new WeakMap<object, unknown>();

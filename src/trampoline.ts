@@ -102,9 +102,9 @@ export interface TrampolineHost {
   keepAlive(kindNumber: number): void;
   /** Hears of misuse from now on. */
   listen(): void;
-  misused(error: HaftError, kind: Kind, op: string): void;
-  /** A closure threw. `onThread`: in a call of C that JavaScript is in the midst of. True: it is thrown there. */
-  threw(error: unknown, handle: Handle, kind: Kind, op: string, onThread: boolean): boolean;
+  misused(error: HaftError, kind: Kind | undefined, op: string): void;
+  /** A closure threw that koffi's callback ran. True: let it pass through koffi, for `mayThrow` says that it can. */
+  threw(error: unknown, handle: Handle, kind: Kind, op: string, mayThrow: boolean): boolean;
 }
 
 /** Options, checked. @internal */

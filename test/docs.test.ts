@@ -19,6 +19,7 @@ const root = dirname(import.meta.dirname);
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
 const pages = [
   'README.md',
+  'examples/addon/README.md',
   'examples/counter/README.md',
   'examples/workers/README.md',
   ...readdirSync(join(root, 'docs'))

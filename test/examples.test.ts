@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = dirname(import.meta.dirname);
+const nodeHeaders = join(dirname(dirname(process.execPath)), 'include', 'node');
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
 
 let project: string;
@@ -126,6 +127,17 @@ describe('examples/workers', () => {
   });
 });
 
+describe('examples/addon', () => {
+  it('does what its page says, before and after', ({ skip }) => {
+    if (!existsSync(join(nodeHeaders, 'node_api.h'))) skip();
+    const [console] = blocks('examples/addon/README.md', 'console');
+    const [{ command, output }] = transcript(console!) as [{ command: string; output: string }];
+    // How fast they are is the machine's.
+    const rates = /^(.* a second.*?) +[\d,]+ +[\d,]+$/gm;
+    expect(shell(command, root).replaceAll(rates, '$1')).toBe(output.replaceAll(rates, '$1'));
+  });
+});
+
 /** The first program in a header's comment: files, the compiler's command, and the transcript. */
 function firstProgram(header: string) {
   const comment = read(`native/include/${header}`).split('*/')[0]!;
@@ -172,9 +184,15 @@ describe('the pages', () => {
     expect(shell('node main.js', folder)).toBe('4 8\n10\n');
   });
 
+  it('a plugin starts a thread that posts', () => {
+    const code = blocks('docs/c-api.md', 'c').find((text) => text.includes('haft_plugin_init'))!;
+    const main = blocks('docs/c-api.md', 'js').find((text) => text.includes('loadPlugin'))!;
+    const console = blocks('docs/c-api.md', 'console').find((text) => text.includes('ticker.so'))!;
+    play(console, place('plugin', { 'ticker.c': code, 'main.js': main }));
+  });
+
   it('an addon of another takes the table from registry.api, and refuses anything else', ({ skip }) => {
-    const headers = join(dirname(dirname(process.execPath)), 'include', 'node');
-    if (!existsSync(join(headers, 'node_api.h'))) skip();
+    if (!existsSync(join(nodeHeaders, 'node_api.h'))) skip();
     const addon = blocks('docs/c-api.md', 'c').find((code) => code.includes('node_api.h'))!;
     const usage = blocks('docs/c-api.md', 'js').find((code) => code.includes('addon.node'))!;
     const folder = place('addon', {
@@ -183,7 +201,7 @@ describe('the pages', () => {
         try { addon.setUp({}); } catch (error) { console.log(error.message); }
         console.log('set up');`,
     });
-    shell(`cc -shared -fPIC -I${headers} -I"$(npx haft --include)" addon.c -o addon.node`, folder);
+    shell(`cc -shared -fPIC -I${nodeHeaders} -I"$(npx haft --include)" addon.c -o addon.node`, folder);
     expect(shell('node main.js', folder)).toBe('setUp takes registry.api\nset up\n');
   });
 });

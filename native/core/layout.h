@@ -285,6 +285,8 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
 
 // What JavaScript knows of the layout, in bytes or plain numbers. X(name, value)
 #define HAFT_LAYOUT_MAP(X)                                        \
+  X(VERSION_MAJOR, HAFT_VERSION_MAJOR)                            \
+  X(VERSION_MINOR, HAFT_VERSION_MINOR)                            \
   X(SHARDS, kShards)                                              \
   X(BLOCK_BITS, kBlockBits)                                       \
   X(BLOCK_SLOTS, kBlockSlots)                                     \

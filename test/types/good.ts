@@ -1,5 +1,5 @@
 // What must compile. Checked by ../types.test.ts, never run.
-import { type Handle, HandleTable, kind, Registry } from 'haft';
+import { api, type Handle, HandleTable, kind, type NativeApi, type Plugin, Registry } from 'haft';
 
 class Counter {
   total = 0;
@@ -82,5 +82,7 @@ for (const table of [new Registry(), new HandleTable()]) {
     .unref()
     .off('error', () => {});
   const { live, delivered }: { live: number; delivered: number } = registry.stats();
-  void [other, live, delivered];
+  const { path, version }: Plugin = registry.loadPlugin('plugin.so');
+  const table: NativeApi[] = [api(), registry.api];
+  void [other, live, delivered, path, version, table];
 }

@@ -1,0 +1,216 @@
+// What a registry does for its trampolines: binds closures, hears of misuse, and brings what closures throw to where
+// JavaScript called C.
+import type { NativeRealm } from './binding.js';
+import { EXCHANGE, EXCHANGE_THROWN, KINDS, STATUSES } from './constants.js';
+import { errorOfStatus, HaftError } from './errors.js';
+import { type Handle, normalize } from './handle.js';
+import { type Kind, kind, type Op } from './kind.js';
+import { KoffiTrampoline } from './koffi-trampoline.js';
+import type { TrampolineHost } from './trampoline.js';
+
+const THROWN_WORD = (EXCHANGE >> 2) + EXCHANGE_THROWN;
+const MISUSED = 'C called a trampoline, and no closure could be reached by its user data';
+const MISUSED_NEXT =
+  'unbind a closure only when C calls it no more, and pass C the userData of this trampoline unchanged';
+
+/** What user data that names no closure comes to; anything else has its own text. */
+const WRONG_HANDLE: ReadonlySet<number> = new Set(
+  (['HAFT_E_FORGED', 'HAFT_E_STALE', 'HAFT_E_KIND', 'HAFT_E_CLOSED'] as const).map(
+    (code) => STATUSES[code].status,
+  ),
+);
+
+/** Where something went wrong: an op, or what stands for one. */
+export type Place = Pick<Op, 'kindName' | 'name'>;
+
+/** What they need of the registry. */
+export interface ClosureTable {
+  readonly native: NativeRealm;
+  numberOf(kind: Kind): number;
+  kindOfNumber(number: number): Kind | undefined;
+  issue(value: unknown, kindNumber: number): number;
+  /** Ends a handle; nothing if it has ended. */
+  end(handle: number): void;
+  has(handle: number): boolean;
+  get(handle: number | bigint, kind: Kind): unknown;
+  /** Issues a handle of haft's own, which the registry does not count. */
+  createOwn(object: MisuseListener, kind: typeof MisuseKind): number;
+  isClosed(): boolean;
+  /** Whether somebody listens to errors. */
+  isHeard(): boolean;
+  report(error: unknown, handle: number, place: Place): void;
+  /** The number of closures that keep the event loop alive has changed to or from 0. */
+  changed(): void;
+}
+
+/** What a closure threw, and which. */
+interface Thrown {
+  readonly error: unknown;
+  readonly handle: number;
+  readonly place: Place;
+}
+
+/** One `invoke`. */
+interface Frame {
+  thrown?: Thrown;
+}
+
+/** Hears of C that calls trampolines with the wrong user data. */
+class MisuseListener {
+  constructor(readonly misused: (status: number, op: number, userData: bigint) => void) {}
+}
+
+const MisuseKind = kind(
+  MisuseListener,
+  { misused: { args: ['i32', 'u32', 'i64'] } },
+  { name: 'haft.misuse' },
+);
+
+export class Closures implements TrampolineHost {
+  readonly native: NativeRealm;
+  readonly #table: ClosureTable;
+  readonly #i32: Int32Array;
+  /** By the kind's number: its handles keep the event loop alive. */
+  readonly #keepsAlive = new Uint8Array(KINDS);
+  /** So many closures keep the event loop alive. */
+  count = 0;
+  #listens = false;
+  /** What a closure threw in the call of C that ends next. */
+  #thrown: Thrown | undefined;
+  #frame: Frame | undefined;
+
+  constructor(table: ClosureTable) {
+    this.native = table.native;
+    this.#table = table;
+    this.#i32 = new Int32Array(table.native.buffer);
+  }
+
+  close(): void {
+    KoffiTrampoline.forget(this);
+  }
+
+  // ---- For trampolines ----
+
+  numberOf(of: Kind): number {
+    return this.#table.numberOf(of);
+  }
+
+  bind(value: unknown, of: Kind, kindNumber: number): Handle {
+    if (typeof value !== (of.isFunction ? 'function' : 'object') || value === null) {
+      const wanted = of.isFunction ? 'a function' : 'an object with a method for each';
+      throw new HaftError('HAFT_E_KIND', {
+        kind: of.name,
+        message: `what is bound is not ${wanted}`,
+        next: `bind ${wanted}`,
+      });
+    }
+    const handle = this.#table.issue(value, kindNumber);
+    if (this.#keepsAlive[kindNumber] !== 0 && this.count++ === 0) this.#table.changed();
+    return handle as Handle;
+  }
+
+  unbind(handle: number): void {
+    this.#table.end(handle);
+  }
+
+  has(handle: number): boolean {
+    return this.#table.has(handle);
+  }
+
+  get(handle: number | bigint, of: Kind): unknown {
+    return this.#table.get(handle, of);
+  }
+
+  keepAlive(kindNumber: number): void {
+    this.#keepsAlive[kindNumber] = 1;
+  }
+
+  /** A handle of this kind has ended. */
+  ended(kindNumber: number): void {
+    if (this.#keepsAlive[kindNumber] !== 0 && --this.count === 0) this.#table.changed();
+  }
+
+  // ---- Misuse ----
+
+  listen(): void {
+    if (this.#listens) return;
+    this.#listens = true;
+    const listener = new MisuseListener((status, op, userData) => {
+      const of = this.#table.kindOfNumber(op >>> 16);
+      const handle = normalize(BigInt.asUintN(64, userData));
+      const isWrong = WRONG_HANDLE.has(status);
+      const texts = isWrong ? { message: MISUSED, next: MISUSED_NEXT } : {};
+      const error = errorOfStatus(status, { handle, kind: of?.name, ...texts });
+      this.misused(error, of, of?.ops[op & 0xffff]?.name ?? '');
+    });
+    const handle = this.#table.createOwn(listener, MisuseKind);
+    this.native.reportMisuse(handle, MisuseKind.ops[0]!.number);
+  }
+
+  misused(error: HaftError, of: Kind | undefined, name: string): void {
+    if (!this.#table.isHeard()) return;
+    this.#table.report(error, Number(error.handle), { kindName: of?.name ?? '', name });
+  }
+
+  // ---- Exceptions ----
+
+  /** A closure threw that C called on this thread by a message. */
+  threwHere(error: unknown, handle: number, place: Place): void {
+    this.#thrown = { error, handle, place };
+  }
+
+  threw(error: unknown, handle: Handle, of: Kind, name: string, mayThrow: boolean): boolean {
+    const place = { kindName: of.name, name };
+    if (this.#frame !== undefined) this.#frame.thrown ??= { error, handle, place };
+    else if (mayThrow) return true;
+    else this.#table.report(error, handle, place);
+    return false;
+  }
+
+  /** Before a message of C that koffi called. */
+  enterFromKoffi(): void {
+    if (this.#i32[THROWN_WORD] !== 0) this.#i32[THROWN_WORD] = 0;
+  }
+
+  /** After it: what was thrown passes through koffi to where JavaScript called C. No JavaScript runs until it is there. */
+  leaveToKoffi(): void {
+    if (this.#thrown !== undefined) this.#throwIt(this.#thrown);
+  }
+
+  #throwIt({ error }: Thrown): never {
+    this.#thrown = undefined;
+    this.#i32[THROWN_WORD] = 1;
+    Promise.resolve().then(() => {
+      if (!this.#table.isClosed()) this.#i32[THROWN_WORD] = 0;
+    });
+    throw error;
+  }
+
+  /** Whether no closure may run: one threw in the call of C that `invoke` made. */
+  get halted(): boolean {
+    return this.#frame?.thrown !== undefined;
+  }
+
+  /** After a message of C that an addon called: nothing passes through Node-API and C to another addon's caller. */
+  leaveToAddon(): void {
+    const thrown = this.#thrown;
+    if (thrown === undefined) return;
+    this.#thrown = undefined;
+    if (this.#frame !== undefined) this.#frame.thrown ??= thrown;
+    else this.#table.report(thrown.error, thrown.handle, thrown.place);
+  }
+
+  invoke<A extends readonly unknown[], R>(f: (...args: A) => R, args: A): R {
+    const outer = this.#frame;
+    const frame: Frame = {};
+    this.#frame = frame;
+    let result: R;
+    try {
+      result = f(...args);
+    } finally {
+      this.#frame = outer;
+    }
+    if (frame.thrown !== undefined) throw frame.thrown.error;
+    return result;
+  }
+}

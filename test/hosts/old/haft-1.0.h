@@ -1,0 +1,454 @@
+/* haft.h as it was at version 1.0, word for word: plugins that were built with it must go on to work, and
+** test/hosts/plugin_old.c is one. Never to be changed. */
+/*
+** haft.h: JavaScript objects in C and C++, by handle.
+**
+** This is the only header that a plugin or a host includes, and its comments are the manual. It needs no
+** Node header and nothing to link: every function is `static inline` over a table of function pointers
+** (`haft_api`) that haft hands to the plugin.
+**
+** A HANDLE is a 64-bit integer. The object stays in JavaScript; C holds the integer, in any variable, on any
+** thread, for as long as it likes. Every function takes any integer at all: a handle that was never issued, or
+** that outlived its object, is a status and never a crash, and it never names another object.
+**
+** Both sides of a first program:
+**
+**     // logic.js
+**     import { kind } from 'haft';
+**     class Counter { total = 0; add(n) { return (this.total += n); } }
+**     const CounterKind = kind(Counter, { add: { args: ['f64'], returns: 'f64' } });
+**     export default (registry) => {
+**       registry.publish('counter', registry.create(new Counter(), CounterKind));
+**     };
+**
+**     // host.c              cc -shared -fPIC -I"$(npx haft --include)" host.c -o host.so
+**     #include <haft.h>
+**     #include <stdio.h>
+**     HAFT_EXPORT int haft_host_main(const haft_api *api, haft_realm realm, int argc, char **argv) {
+**       haft_kind kind;  haft_op add;  haft_handle counter;  haft_value total;
+**       if (HAFT_PLUGIN(api) != HAFT_OK) return 1;
+**       if (haft_kind_find("Counter", 0, &kind) != HAFT_OK) return 1;
+**       if (haft_op_find(kind, "add", &add) != HAFT_OK) return 1;
+**       if (haft_find(realm, "counter", kind, 1000, &counter) != HAFT_OK) return 1;
+**       haft_value two = haft_value_f64(2);
+**       haft_status status = haft_call(counter, add, &two, 1, 1000, &total);
+**       if (status == HAFT_OK) printf("%g\n", total.as.f64);
+**       else printf("%s: %s\n", haft_status_name(status), haft_last_error()->message);
+**       haft_release(counter);
+**       return status == HAFT_OK ? 0 : 1;
+**     }
+**
+**     $ npx haft run ./host.so ./logic.js
+**     2
+**
+** OWNERSHIP, in four rules.
+**   1. A handle that a function returns (haft_find, the result of a call) carries one reference. The receiver
+**      gives it back with haft_release. The other side of it: a JavaScript handler that returns a handle gives a
+**      reference away, the creator's or one that it adds with registry.retain(h).
+**   2. A handle passed as an argument is borrowed: the callee may use it until it returns, and retains it to
+**      keep it longer.
+**   3. Arguments are copied before haft_post or haft_call goes on. Nobody lends memory to JavaScript.
+**   4. A result of type HAFT_STR or HAFT_BYTES is memory of the receiver: free it with haft_value_free.
+**
+** THREADS. Unless a function says otherwise, any thread may call it at any time, including before the realm
+** is ready and after it is gone. "The realm's own thread" is the thread on which its JavaScript runs.
+**
+** TIME. Timeouts are in milliseconds: 0 tries once and does not wait; a negative one waits until there is a
+** result or the realm closes. No function waits longer than its timeout, whatever JavaScript does; but on the
+** realm's own thread a handler runs inside the call, and nothing stops it.
+*/
+#ifndef HAFT_H
+#define HAFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of this interface. Within one major version the table only grows. */
+#define HAFT_VERSION_MAJOR 1
+#define HAFT_VERSION_MINOR 0
+
+#if defined(_WIN32)
+#define HAFT_EXPORT __declspec(dllexport)
+#else
+#define HAFT_EXPORT __attribute__((visibility("default")))
+#endif
+
+/* ---- Types ------------------------------------------------------------------------------------------- */
+
+/* Names one JavaScript object for as long as it is referenced. Always in [2^52, 2^53), so that it is an exact
+** `number` in JavaScript too. Compare with ==; never compute with it. */
+typedef uint64_t haft_handle;
+
+/* Never a handle. As an argument or a result of type HAFT_HANDLE it stands for no object. */
+#define HAFT_NULL ((haft_handle)0)
+
+/* One open Registry of one JavaScript environment. Never 0, and never used again after it closed. */
+typedef uint64_t haft_realm;
+
+/* What sort of object a handle names, 1 to 8191; 0 for an object without a kind, which has no ops. The same in the
+** whole process; not the same in the next run: look it up by name with haft_kind_find. */
+typedef uint32_t haft_kind;
+
+/* One method of a kind. Its number is the kind and the method's position in the kind's list of ops. */
+typedef uint32_t haft_op;
+#define HAFT_OP(kind, position) ((haft_op)(((kind) << 16) | (position)))
+#define HAFT_OP_KIND(op) ((haft_kind)((op) >> 16))
+
+/* Most arguments of one post or call. */
+#define HAFT_ARGS_MAX 16
+
+/* Most bytes that the strings and byte arrays of one post, call or result take together. */
+#define HAFT_PAYLOAD_MAX (16u * 1024 * 1024)
+
+/* ---- Statuses ---------------------------------------------------------------------------------------- */
+
+/* What every function returns: HAFT_OK, or one of the negative codes below. The list is written once;
+** everything that names codes, here and in TypeScript, is made from it.
+** X(name, number, "what happened", "what to do next") */
+#define HAFT_STATUS_MAP(X)                                                                                     \
+  X(OK, 0, "success", "")                                                                                      \
+  X(E_FORGED, -1, "the value was never issued as a handle",                                                    \
+    "pass the integer unchanged, as uint64_t; a truncated or computed value is not a handle")                  \
+  X(E_STALE, -2, "the handle's object was released or deleted",                                                \
+    "retain the handle for as long as it is used, and drop it after the last release")                         \
+  X(E_KIND, -3, "the handle names an object of another kind",                                                  \
+    "use an op of the handle's own kind, or look the kind up with haft_kind_of")                               \
+  X(E_REALM, -4, "the handle belongs to another realm",                                                        \
+    "use the handle with the registry that created it")                                                        \
+  X(E_CLOSED, -5, "the realm is closed", "stop using its handles; a new realm issues new ones")                \
+  X(E_FORKED, -6, "the process is a forked child, where no JavaScript runs",                                   \
+    "use haft in the parent only, or call exec in the child")                                                  \
+  X(E_OVERFLOW, -7, "the handle has as many references as it can count (4194303)",                             \
+    "look for a retain without a release")                                                                     \
+  X(E_SLOTS, -8, "the table has no free place left: for handles, realms, kinds or names",                     \
+    "release or delete handles and close registries that are no longer used")       \
+  X(E_FULL, -9, "the mailbox is full", "wait with HAFT_BLOCK, drop with HAFT_DROP_NEWEST, or post less")       \
+  X(E_NO_MEMORY, -10, "there is no room for the strings and bytes of the message",                             \
+    "try again when earlier messages have been handled, or send smaller ones")                                 \
+  X(E_TOO_LARGE, -11, "the strings and bytes of the message exceed HAFT_PAYLOAD_MAX", "send it in parts")      \
+  X(E_TIMEOUT, -12, "the time ran out", "allow more time, or look for a handler that does not return")         \
+  X(E_EXCEPTION, -13, "the JavaScript handler threw", "read haft_last_error() for its name, message and stack") \
+  X(E_RESULT, -14, "the JavaScript handler returned a value that is not of the declared type",                 \
+    "return what the kind declares under `returns`")                                                           \
+  X(E_DEADLOCK, -15, "the wait could never end: the thread waits for itself",                                  \
+    "on the realm's own thread post without HAFT_BLOCK; call asynchronous handlers from another thread")                                                       \
+  X(E_OP, -16, "the kind has no such op", "look the op up with haft_op_find")                                  \
+  X(E_ARGUMENT, -17, "an argument has an impossible value", "see the function's description in haft.h")        \
+  X(E_UTF8, -18, "a string is not valid UTF-8", "pass HAFT_BYTES for data that is not text")                   \
+  X(E_NOT_FOUND, -19, "nothing has that name", "check the spelling, and that JavaScript defined it first")     \
+  X(E_ABI, -20, "the two sides were built for different versions",                                             \
+    "rebuild the plugin against the header and the kinds that are in use")                                     \
+  X(E_UNSUPPORTED, -21, "this version of haft does not have that function",                                    \
+    "update haft, or check the size of haft_api before the call")                                              \
+  X(E_BUSY, -22, "too many calls are waiting for a reply", "let some of them finish, or post instead")         \
+  X(E_INTERNAL, -23, "the operating system refused something haft needs", "read haft_last_error()")
+
+typedef int32_t haft_status;
+enum {
+#define HAFT_STATUS_ENUM(name, number, message, next) HAFT_##name = number,
+  HAFT_STATUS_MAP(HAFT_STATUS_ENUM)
+#undef HAFT_STATUS_ENUM
+};
+
+/* What went wrong in this thread's latest haft function that did not return HAFT_OK. The strings are never
+** NULL; they belong to haft and last until the thread's next haft call. `name`, `message` and `stack` are the
+** exception's for HAFT_E_EXCEPTION, together at most about 3,500 bytes; otherwise `name` is the code's and `stack` is
+** empty. */
+typedef struct haft_error {
+  uint32_t size; /* bytes of this struct, as haft knows it */
+  haft_status status;
+  haft_handle handle; /* the offending one, or HAFT_NULL */
+  const char *name;
+  const char *message;
+  const char *stack;
+} haft_error;
+
+/* ---- Values ------------------------------------------------------------------------------------------ */
+
+/* The types of arguments and results. In JavaScript: f64, i32 and u32 are numbers, i64 a bigint, bool a
+** boolean, a handle a number (a Handle), str a string, bytes a Uint8Array, and void undefined. */
+typedef enum haft_type {
+  HAFT_VOID = 0,
+  HAFT_F64 = 1,
+  HAFT_I32 = 2,
+  HAFT_U32 = 3,
+  HAFT_I64 = 4,
+  HAFT_BOOL = 5,
+  HAFT_HANDLE = 6,
+  HAFT_STR = 7,
+  HAFT_BYTES = 8
+} haft_type;
+
+/* A tagged value of 16 bytes. Strings are UTF-8 and counted: they may contain NUL. The string of a result
+** is also followed by a NUL that `length` does not count. */
+typedef struct haft_value {
+  uint32_t type;   /* haft_type */
+  uint32_t length; /* bytes of `str` or `bytes`, else 0 */
+  union {
+    double f64;
+    int32_t i32;
+    uint32_t u32;
+    int64_t i64;
+    bool b;
+    haft_handle handle;
+    const char *str;
+    const void *bytes;
+  } as;
+} haft_value;
+
+/* What haft_post does when the object's mailbox is full: fail with HAFT_E_FULL, drop the new message and
+** return HAFT_OK, or wait up to so many milliseconds (negative: until there is room or the realm closes) and
+** then return HAFT_E_FULL. Where it is memory for strings and bytes that lacks, HAFT_BLOCK waits too, and the status
+** is HAFT_E_NO_MEMORY in all three. */
+typedef int64_t haft_full;
+#define HAFT_FAIL ((haft_full)0)
+#define HAFT_BLOCK(milliseconds) ((haft_full)(milliseconds))
+#define HAFT_DROP_NEWEST INT64_MIN
+
+/* One call of haft_call_many. */
+typedef struct haft_request {
+  haft_handle handle;
+  const haft_value *args;
+  uint32_t count; /* of args */
+  haft_op op;
+  haft_status status; /* out */
+  uint32_t reserved;  /* 0 */
+  haft_value result;  /* out: the result, or for HAFT_E_EXCEPTION, HAFT_E_RESULT and HAFT_E_ARGUMENT a HAFT_STR that says
+                      ** why, "name: message"; the caller's, as in rules 1 and 4 */
+} haft_request;
+
+/* ---- The table of functions -------------------------------------------------------------------------- */
+
+/* What a plugin receives. Entries are only ever added at the end; `size` tells which there are. Use the
+** inline functions below instead: they also answer for a table that is too short, or absent. */
+typedef struct haft_api {
+  uint32_t size; /* bytes of this table */
+  uint16_t major, minor;
+  haft_status (*retain)(haft_handle);
+  haft_status (*release)(haft_handle);
+  haft_status (*check)(haft_handle, haft_kind);
+  haft_status (*kind_of)(haft_handle, haft_kind *);
+  haft_status (*realm_of)(haft_handle, haft_realm *);
+  haft_status (*kind_find)(const char *, uint64_t, haft_kind *);
+  haft_status (*op_find)(haft_kind, const char *, haft_op *);
+  haft_status (*find)(haft_realm, const char *, haft_kind, int64_t, haft_handle *);
+  haft_status (*realm_check)(haft_realm);
+  haft_status (*post)(haft_handle, haft_op, const haft_value *, size_t, haft_full);
+  haft_status (*call)(haft_handle, haft_op, const haft_value *, size_t, int64_t, haft_value *);
+  haft_status (*call_many)(haft_request *, size_t, int64_t);
+  void (*value_free)(haft_value *);
+  const haft_error *(*last_error)(void);
+  const char *(*status_name)(haft_status);
+  const char *(*status_message)(haft_status);
+} haft_api;
+
+/* Where this plugin keeps the table: one variable a shared library, however many files include this header. */
+#if defined(_MSC_VER)
+extern __declspec(selectany) const haft_api *haft_plugin_api = NULL;
+#else
+__attribute__((weak, visibility("hidden"))) const haft_api *haft_plugin_api;
+#endif
+
+/* Keeps the table. A plugin calls this first, with the `api` it was given; before that, every function below
+** returns HAFT_E_UNSUPPORTED. HAFT_E_ABI: haft is of another major version than this header. */
+#define HAFT_PLUGIN(api) haft_plugin_keep(api)
+static inline haft_status haft_plugin_keep(const haft_api *api) {
+  if (!api) return HAFT_E_ARGUMENT;
+  if (api->major != HAFT_VERSION_MAJOR) return HAFT_E_ABI;
+  haft_plugin_api = api;
+  return HAFT_OK;
+}
+
+/* Whether the table at hand has this entry: HAFT_HAS(call_many). */
+#define HAFT_HAS(entry) (haft_plugin_api && haft_plugin_api->size >= offsetof(haft_api, entry) + sizeof(void *))
+
+/* ---- References -------------------------------------------------------------------------------------- */
+
+/* Adds one reference. Lock-free.
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_CLOSED, HAFT_E_FORKED; HAFT_E_OVERFLOW: nothing changed. */
+static inline haft_status haft_retain(haft_handle handle) {
+  return HAFT_HAS(retain) ? haft_plugin_api->retain(handle) : HAFT_E_UNSUPPORTED;
+}
+
+/* Gives one reference back. The last one ends the handle at once; JavaScript drops the object soon after, once
+** the messages that were posted before the release have been handled. Lock-free.
+** HAFT_E_FORGED; HAFT_E_STALE: also for a release too many, if nobody else holds a reference; HAFT_E_CLOSED,
+** HAFT_E_FORKED. */
+static inline haft_status haft_release(haft_handle handle) {
+  return HAFT_HAS(release) ? haft_plugin_api->release(handle) : HAFT_E_UNSUPPORTED;
+}
+
+/* Whether the handle is valid and, unless `kind` is 0, of that kind. Lock-free; changes nothing. Without a
+** reference of your own the answer may be out of date when you read it.
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_KIND, HAFT_E_CLOSED, HAFT_E_FORKED. */
+static inline haft_status haft_check(haft_handle handle, haft_kind kind) {
+  return HAFT_HAS(check) ? haft_plugin_api->check(handle, kind) : HAFT_E_UNSUPPORTED;
+}
+
+/* The kind of a valid handle. Statuses as haft_check. */
+static inline haft_status haft_kind_of(haft_handle handle, haft_kind *kind) {
+  return HAFT_HAS(kind_of) ? haft_plugin_api->kind_of(handle, kind) : HAFT_E_UNSUPPORTED;
+}
+
+/* The realm of a valid handle. Statuses as haft_check. */
+static inline haft_status haft_realm_of(haft_handle handle, haft_realm *realm) {
+  return HAFT_HAS(realm_of) ? haft_plugin_api->realm_of(handle, realm) : HAFT_E_UNSUPPORTED;
+}
+
+/* ---- Names ------------------------------------------------------------------------------------------- */
+
+/* The number of the kind that JavaScript defined with this name. `fingerprint` 0 accepts any definition; another
+** one must be equal to the fingerprint of the kind's signatures (`kind.fingerprint` in JavaScript, haft::fingerprint
+** in haft.hpp). The kind of a plain function is named by its signature: "fn(f64,str):bool".
+** HAFT_E_NOT_FOUND; HAFT_E_ABI: the name is defined, with other signatures; HAFT_E_ARGUMENT. */
+static inline haft_status haft_kind_find(const char *name, uint64_t fingerprint, haft_kind *kind) {
+  return HAFT_HAS(kind_find) ? haft_plugin_api->kind_find(name, fingerprint, kind) : HAFT_E_UNSUPPORTED;
+}
+
+/* The op of a kind by its method's name. The op of a plain function is named "call".
+** HAFT_E_NOT_FOUND: no such kind; HAFT_E_OP: the kind has no such op; HAFT_E_ARGUMENT. */
+static inline haft_status haft_op_find(haft_kind kind, const char *name, haft_op *op) {
+  return HAFT_HAS(op_find) ? haft_plugin_api->op_find(kind, name, op) : HAFT_E_UNSUPPORTED;
+}
+
+/* The handle that JavaScript published under `name`, with one reference for the caller. Waits for it up to
+** `timeout_ms`; the realm's own thread does not wait. `kind` 0: any kind.
+** HAFT_E_NOT_FOUND: nothing was published in time; HAFT_E_KIND, HAFT_E_CLOSED, HAFT_E_OVERFLOW, HAFT_E_FORKED,
+** HAFT_E_ARGUMENT. */
+static inline haft_status haft_find(haft_realm realm, const char *name, haft_kind kind, int64_t timeout_ms,
+                                    haft_handle *found) {
+  return HAFT_HAS(find) ? haft_plugin_api->find(realm, name, kind, timeout_ms, found) : HAFT_E_UNSUPPORTED;
+}
+
+/* HAFT_OK while the realm takes new work. A host that computes for long without calling JavaScript asks this
+** now and then, and returns when the realm is closed.  HAFT_E_CLOSED, HAFT_E_FORKED. */
+static inline haft_status haft_realm_check(haft_realm realm) {
+  return HAFT_HAS(realm_check) ? haft_plugin_api->realm_check(realm) : HAFT_E_UNSUPPORTED;
+}
+
+/* ---- Messages ---------------------------------------------------------------------------------------- */
+
+/* Sends `op` to the object and goes on: tens of nanoseconds. Messages of one thread to one handle are delivered
+** in the order in which they were sent; across handles no order is promised. A message that was posted before
+** the last release of its handle, or of a handle among its arguments, still finds the object. What the handler
+** returns is dropped; what it throws goes to the registry's `error` event.
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_KIND, HAFT_E_OP, HAFT_E_CLOSED, HAFT_E_FORKED;
+** HAFT_E_FULL, HAFT_E_NO_MEMORY: not sent (see haft_full); HAFT_E_DEADLOCK: HAFT_BLOCK on the realm's own thread,
+** with the mailbox full; HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE; HAFT_E_REALM: an argument is a handle of
+** another realm. */
+static inline haft_status haft_post(haft_handle handle, haft_op op, const haft_value *args, size_t count,
+                                    haft_full when_full) {
+  return HAFT_HAS(post) ? haft_plugin_api->post(handle, op, args, count, when_full) : HAFT_E_UNSUPPORTED;
+}
+
+/* Sends `op` to the object and waits for its result, which is written to `*result` (pass NULL to drop it). A
+** handler that returns a promise answers when it settles. With timeout 0 a foreign thread does not wait: use haft_post
+** instead. On the realm's own thread the handler runs at once,
+** inside this call, ahead of messages that the thread posted before; there a promise is HAFT_E_DEADLOCK, since it
+** cannot settle while C waits. On any error `*result` is HAFT_VOID.
+** As haft_post, and HAFT_E_TIMEOUT: the handler has not run, or its late result is discarded; HAFT_E_EXCEPTION,
+** HAFT_E_RESULT: see haft_last_error(); HAFT_E_BUSY: 4,095 calls of the realm wait already; HAFT_E_UNSUPPORTED: on
+** koffi's stack, without registry.useKoffi(koffi). */
+static inline haft_status haft_call(haft_handle handle, haft_op op, const haft_value *args, size_t count,
+                                    int64_t timeout_ms, haft_value *result) {
+  if (HAFT_HAS(call)) return haft_plugin_api->call(handle, op, args, count, timeout_ms, result);
+  if (result) result->type = HAFT_VOID;
+  return HAFT_E_UNSUPPORTED;
+}
+
+/* Sends n calls and waits for all of them: one round trip. Each request receives its own status and result. The
+** timeout is for all together. They are sent in portions of 256. Returns HAFT_OK, or the first request's status that
+** is not. */
+static inline haft_status haft_call_many(haft_request *requests, size_t count, int64_t timeout_ms) {
+  return HAFT_HAS(call_many) ? haft_plugin_api->call_many(requests, count, timeout_ms) : HAFT_E_UNSUPPORTED;
+}
+
+/* ---- Results and errors ------------------------------------------------------------------------------ */
+
+/* Frees the memory of a result and makes it HAFT_VOID. Does not release a handle. Values that you made yourself
+** are not for this function. NULL is allowed. */
+static inline void haft_value_free(haft_value *value) {
+  if (HAFT_HAS(value_free)) haft_plugin_api->value_free(value);
+}
+
+/* This thread's latest error; never NULL. */
+static inline const haft_error *haft_last_error(void) {
+  static const haft_error none = {sizeof(haft_error), HAFT_E_UNSUPPORTED, HAFT_NULL, "HAFT_E_UNSUPPORTED",
+                                  "HAFT_PLUGIN(api) has not been called", ""};
+  return HAFT_HAS(last_error) ? haft_plugin_api->last_error() : &none;
+}
+
+/* "HAFT_E_STALE", and what it means; "HAFT_E_UNKNOWN" and "unknown status" for any other number. */
+static inline const char *haft_status_name(haft_status status) {
+  return HAFT_HAS(status_name) ? haft_plugin_api->status_name(status) : "HAFT_E_UNSUPPORTED";
+}
+static inline const char *haft_status_message(haft_status status) {
+  return HAFT_HAS(status_message) ? haft_plugin_api->status_message(status) : "HAFT_PLUGIN(api) has not been called";
+}
+
+/* Makers of arguments. Strings and bytes are read before haft_post or haft_call returns and not kept. A string
+** longer than 4 GiB - 1 is cut to a length that is refused as HAFT_E_TOO_LARGE. */
+static inline haft_value haft_value_make(haft_type type, size_t length) {
+  haft_value value;
+  value.type = (uint32_t)type;
+  value.length = length > UINT32_MAX ? UINT32_MAX : (uint32_t)length;
+  value.as.i64 = 0;
+  return value;
+}
+static inline haft_value haft_value_f64(double x) {
+  haft_value value = haft_value_make(HAFT_F64, 0);
+  value.as.f64 = x;
+  return value;
+}
+static inline haft_value haft_value_i32(int32_t x) {
+  haft_value value = haft_value_make(HAFT_I32, 0);
+  value.as.i32 = x;
+  return value;
+}
+static inline haft_value haft_value_u32(uint32_t x) {
+  haft_value value = haft_value_make(HAFT_U32, 0);
+  value.as.u32 = x;
+  return value;
+}
+static inline haft_value haft_value_i64(int64_t x) {
+  haft_value value = haft_value_make(HAFT_I64, 0);
+  value.as.i64 = x;
+  return value;
+}
+static inline haft_value haft_value_bool(bool x) {
+  haft_value value = haft_value_make(HAFT_BOOL, 0);
+  value.as.b = x;
+  return value;
+}
+static inline haft_value haft_value_handle(haft_handle x) {
+  haft_value value = haft_value_make(HAFT_HANDLE, 0);
+  value.as.handle = x;
+  return value;
+}
+static inline haft_value haft_value_str(const char *text, size_t length) {
+  haft_value value = haft_value_make(HAFT_STR, length);
+  value.as.str = text;
+  return value;
+}
+static inline haft_value haft_value_bytes(const void *bytes, size_t length) {
+  haft_value value = haft_value_make(HAFT_BYTES, length);
+  value.as.bytes = bytes;
+  return value;
+}
+
+/* ---- What a shared library exports ------------------------------------------------------------------- */
+
+/* A host: `haft run host.so logic.js -- ARGS` runs this on a thread of its own once the logic is ready. argv[0] is
+** the host's path, the rest are ARGS. What it returns is the exit code. When the realm closes (Ctrl-C, or the
+** logic closed it), its functions return HAFT_E_CLOSED; return soon after. */
+HAFT_EXPORT int haft_host_main(const haft_api *api, haft_realm realm, int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
