@@ -77,6 +77,7 @@ const OTHER_WORK = 0.2;
 /** The part of a shape that equals the op's for a message with exactly its types, inside the ring. */
 const EXACT_MASK = SHAPE_TYPES_MASK | SHAPE_HEAP_BIT;
 const ONE_NUMBER = (1 << SHAPE_COUNT_SHIFT) | TYPES.f64;
+const ONE_INTEGER = (1 << SHAPE_COUNT_SHIFT) | TYPES.i32;
 const SHARD_BITS = (1 << SHARDS) - 1;
 const RECLAIM_BIT = 1 << SHARDS;
 const SHARD_MASK = SHARDS - 1;
@@ -348,7 +349,11 @@ export class Mailboxes {
 
   #runDirect(op: Op): void {
     const handle = this.#f64[(DIRECT + CELL_HANDLE) >> 3]!;
-    const args = this.#argsOf(DIRECT, this.#i32[(DIRECT + CELL_SHAPE) >> 2]!, op);
+    const shape = this.#i32[(DIRECT + CELL_SHAPE) >> 2]!;
+    const args =
+      op.shape === ONE_INTEGER && (shape & EXACT_MASK) === ONE_INTEGER
+        ? this.#i32[(DIRECT + CELL_ARGS) >> 2]
+        : this.#argsOf(DIRECT, shape, op);
     if (op.isTrampoline) this.#delivery.closure(handle, op, args);
     else if ((this.#detour.count | op.options) !== 0) this.#detour.direct(handle, op, args);
     else this.#delivery.direct(handle, op, args);
