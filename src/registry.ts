@@ -10,19 +10,18 @@ import {
   EXCHANGE_FLAG,
   EXCHANGE_HANDLE,
   EXCHANGE_LIST,
-  EXCHANGE_NUMBER,
   EXCHANGE_STATUS,
   NAMES,
   STATUSES,
 } from './constants.js';
 import { type Counters, countersOf, sumOf } from './counters.js';
+import { Departed, type DepartedTable } from './departed.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import { EVENT, Events } from './events.js';
-import { Forwarder } from './forward.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
-import type { Kind, Op, Signatures } from './kind.js';
+import type { Kind, Signatures } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
@@ -39,18 +38,9 @@ import {
 } from './trampoline.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
-const NUMBER_PLACE = (EXCHANGE >> 3) + (EXCHANGE_NUMBER >> 1);
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
-/** So many moves are remembered, that native code may learn where an object went. */
-const MOVED_MOST = 65_536;
-
-interface Moved {
-  readonly now: number;
-  readonly kindNumber: number;
-}
-
 /** What `useKoffi` needs of the package koffi. */
 export interface Koffi<T> {
   proto(definition: string): T;
@@ -101,9 +91,7 @@ export class Registry extends Handles {
   readonly #waits: Events;
   readonly #collector: Collector;
   readonly #mover: Mover;
-  /** Where handles moved to, the oldest first: their slots are kept, so that native code learns it too. */
-  readonly #left = new Map<number, Moved>();
-  readonly #forwarder: Forwarder;
+  readonly #departed: Departed;
   /** Handles of haft's own, which nobody else counts. */
   readonly #own = new Set<number>();
   readonly #plugins = new Plugins();
@@ -136,14 +124,7 @@ export class Registry extends Handles {
     this.#collector = new Collector(this.#collectable());
     this.#mover = new Mover(this.#movable());
     this.#closures = new Closures(this.#closureTable());
-    this.#forwarder = new Forwarder(
-      native,
-      (handle) => (this.#moved(handle) === STATUSES.HAFT_OK.status ? this.#f64[NUMBER_PLACE]! : 0),
-      (status, { handle, now, op }) => {
-        this.#mailboxes.countDeclined(handle);
-        this.#report(errorOfStatus(status, { handle: now }), handle, op);
-      },
-    );
+    this.#departed = new Departed(this.#departedTable());
   }
 
   #answerDoorbell(): void {
@@ -375,16 +356,9 @@ export class Registry extends Handles {
     this.requireOpen();
     const known = normalize(handle);
     if (!isInHandleRange(known)) throw new HaftError('HAFT_E_FORGED', { handle });
-    const status = this.#moved(known);
+    const { status, now } = this.#departed.whereNow(known);
     if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle });
-    return this.#f64[NUMBER_PLACE]! as Handle<T>;
-  }
-
-  // Status out; the number is where the object lives.
-  #moved(handle: number): number {
-    this.#f64[HANDLE_PLACE] = handle;
-    this.#native.moved();
-    return this.#i32[STATUS_WORD]!;
+    return now as Handle<T>;
   }
 
   /**
@@ -421,7 +395,7 @@ export class Registry extends Handles {
    */
   override close(): void {
     if (this.closed) return;
-    this.#forwarder.close();
+    this.#departed.close();
     this.#mailboxes.close();
     this.#finalCounters = this.#native.close();
     this.#waits.close();
@@ -461,7 +435,8 @@ export class Registry extends Handles {
       const buffer = this.#native.takeBlock();
       const number = this.#i32[FLAG_WORD]!;
       if (buffer === undefined) {
-        if (!this.#forgetMoved(this.#left.size)) throw new HaftError('HAFT_E_SLOTS');
+        this.#departed.forget();
+        if (this.#mirror.freeCount === 0) throw new HaftError('HAFT_E_SLOTS');
         continue;
       }
       this.#mirror.addBlock(number, new Block(new Int32Array(buffer)));
@@ -576,11 +551,8 @@ export class Registry extends Handles {
         const message = `a post of ${op.text} found its object gone`;
         this.#report(new HaftError('HAFT_E_STALE', { handle, kind: op.kindName, message }), handle, op);
       },
-      hasMoved: (handle) => this.#left.has(handle),
-      sendOn: (handle, op, args) => {
-        this.#sendOn(handle, op, args);
-        this.#forwarder.flush();
-      },
+      hasMoved: (handle) => this.#departed.has(handle),
+      sendOn: (handle, op, args) => this.#departed.sendOn(handle, op, args),
       reportDeclined: (code, message, handle, op) => {
         if (this.#events.listenerCount('error') === 0) return;
         this.#report(new HaftError(code, { handle, kind: op.kindName, message }), handle, op);
@@ -657,59 +629,21 @@ export class Registry extends Handles {
       unhold: (handle) => {
         if (!this.closed) this.#mailboxes.unhold(handle);
       },
-      leave: (handle, now) => this.#leave(handle, now),
+      leave: (handle, now) => this.#departed.leave(handle, now),
       changed: () => this.#updateRef(),
     };
   }
 
-  // The object lives under another handle now: what was held for it follows.
-  #leave(handle: number, now: number): void {
-    const held = this.#mailboxes.takeHeld(handle);
-    const index = handle & INDEX_MASK;
-    const block = this.#mirror.blockOf(index)!;
-    const kindNumber = block.kinds[index & SLOT_MASK]!;
-    this.forgotten(handle, block.values[index & SLOT_MASK]);
-    this.#mirror.drop(block, index & SLOT_MASK);
-    this.#left.set(handle, { now, kindNumber });
-    if (this.#left.size > MOVED_MOST) this.#forgetMoved(this.#left.size - MOVED_MOST / 2);
-    for (const message of held) {
-      if (message.reply !== 0) {
-        this.#mailboxes.declineCall(message, STATUSES.HAFT_E_MOVED.status);
-        continue;
-      }
-      this.#mailboxes.declinePost(message, true);
-      this.#sendOn(handle, message.op, message.args);
-    }
-    this.#forwarder.flush();
-    // Until then the old slot keeps the object, whoever releases it there.
-    this.#mailboxes.whenDrained(() => this.#forwarder.whenSent(handle, () => this.#letGo(handle)));
-  }
-
-  #letGo(handle: number): void {
-    this.#f64[HANDLE_PLACE] = handle;
-    this.#native.letGo();
-  }
-
-  #sendOn(handle: number, op: Op, args: readonly unknown[]): void {
-    const { now, kindNumber } = this.#left.get(handle)!;
-    const number = (kindNumber << 16) | this.#kinds[kindNumber]!.ops.indexOf(op);
-    this.#forwarder.add(handle, now, number, op, args);
-  }
-
-  // Frees the slots of the oldest moves: their handles are stale from now on.
-  #forgetMoved(count: number): boolean {
-    for (const handle of [...this.#left.keys()].slice(0, count)) {
-      this.#left.delete(handle);
-      this.#f64[HANDLE_PLACE] = handle;
-      this.#native.forget();
-      if (this.#i32[STATUS_WORD] !== STATUSES.HAFT_OK.status) continue;
-      const index = handle & INDEX_MASK;
-      const block = this.#mirror.blockOf(index)!;
-      if (block.lives > 0) block.lives--; // the slot begins its next life only now
-      if (this.#i32[FLAG_WORD] !== 0) this.#retired++;
-      else this.#mirror.giveBack(index);
-    }
-    return this.#mirror.freeCount > 0;
+  #departedTable(): DepartedTable {
+    return {
+      native: this.#native,
+      mirror: this.#mirror,
+      mailboxes: this.#mailboxes,
+      kindOfNumber: (number) => this.#kinds[number]!,
+      forgotten: (handle, value) => this.forgotten(handle, value),
+      report: (error, handle, op) => this.#report(error, handle, op),
+      retired: () => this.#retired++,
+    };
   }
 
   #collectable(): Collectable {
