@@ -56,7 +56,7 @@ const steps = {
   hosts: {
     saying: 'building the C hosts',
     inputs: () => [
-      ...['examples/stream/host', 'test/hosts'].flatMap((folder) =>
+      ...['examples/stream/host', 'test/hosts', 'test/conformance'].flatMap((folder) =>
         files(folder, ['.c', '.cpp', '.h', '.hpp']),
       ),
       ...files('native/include', ['.h', '.hpp']),
@@ -268,7 +268,8 @@ async function buildHosts() {
     sources: [file],
   }));
   const stream = { name: 'stream_host', sources: files('examples/stream/host', ['.c']) };
-  const hosts = [stream, ...single].filter(({ sources }) => sources.length > 0);
+  const conformance = { name: 'conformance', sources: files('test/conformance', ['.c']) };
+  const hosts = [stream, conformance, ...single].filter(({ sources }) => sources.length > 0);
   const { cc, cxx } = buildTools();
   fs.mkdirSync(at('build/Release'), { recursive: true });
   await pool(hosts, async ({ name, sources }) => {

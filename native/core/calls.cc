@@ -185,10 +185,27 @@ haft_value error_text() {
   return value;
 }
 
-void settle(haft_request &request, haft_status status, const haft_value &result) {
-  request.status = status;
-  request.result = result_or_text(status, result);
-}
+// Requests end in any order; the status of the first one that failed is told, and the thread's latest error is to be its.
+class FirstFailure {
+ public:
+  void settle(haft_request *requests, size_t i, haft_status status, const haft_value &result) {
+    requests[i].status = status;
+    requests[i].result = result_or_text(status, result);
+    if (status == HAFT_OK || i >= first_) return;
+    first_ = i;
+    status_ = status;
+    keep_error(&error_);
+  }
+  haft_status tell() const {
+    if (status_ != HAFT_OK) restore_error(error_);
+    return status_;
+  }
+
+ private:
+  size_t first_ = SIZE_MAX;
+  haft_status status_ = HAFT_OK;
+  KeptError error_;
+};
 
 haft_status post_planned(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full,
                          Planner planner) {
@@ -290,6 +307,7 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
   } sent[kAtOnce];
   if (count != 0 && !requests) return fail(HAFT_E_ARGUMENT);
   Deadline deadline(timeout_ms);
+  FirstFailure failure;
   for (size_t from = 0; from < count; from += kAtOnce) {
     const size_t n = count - from < kAtOnce ? count - from : kAtOnce;
     Run run;
@@ -299,7 +317,7 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
       Blocking blocking;
       const haft_status status = begin_call(q.handle, q.op, q.args, q.count, plan_message, deadline, blocking, run,
                                             &sent[i].target, &sent[i].token, &result);
-      settle(q, status, result);
+      failure.settle(requests, from + i, status, result);
     }
     run.end();
     // The last one first: when it has its answer, most of the others do, and the thread has slept once.
@@ -314,13 +332,10 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
         status = await_reply(t, sent[i].token, deadline, blocking, &result);
         run.begin(t);
       }
-      settle(requests[from + i], status, result);
+      failure.settle(requests, from + i, status, result);
     }
   }
-  for (size_t i = 0; i < count; i++) {
-    if (requests[i].status != HAFT_OK) return requests[i].status;
-  }
-  return HAFT_OK;
+  return failure.tell();
 }
 
 void value_free(haft_value *value) {

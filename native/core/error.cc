@@ -6,13 +6,7 @@
 namespace haft {
 namespace {
 
-constexpr uint32_t kTextBytes = 4096;
-
-struct LastError {
-  haft_error error;
-  char text[kTextBytes];
-};
-thread_local LastError last = {{sizeof(haft_error), HAFT_OK, HAFT_NULL, "HAFT_OK", "success", "", ""}, {0}};
+thread_local KeptError last = {{sizeof(haft_error), HAFT_OK, HAFT_NULL, "HAFT_OK", "success", "", ""}, {0}};
 
 }  // namespace
 
@@ -63,8 +57,8 @@ haft_status fail(haft_status status, haft_handle handle, const char *detail) {
 }
 
 haft_status fail_text(haft_status status, haft_handle handle, const char *text, uint32_t bytes) {
-  LastError &l = last;
-  uint32_t kept = bytes < kTextBytes - 3 ? bytes : kTextBytes - 3;
+  KeptError &l = last;
+  uint32_t kept = bytes < kErrorTextBytes - 3 ? bytes : kErrorTextBytes - 3;
   if (kept < bytes) {
     while (kept > 0 && ((unsigned char)text[kept] & 0xc0) == 0x80) kept--;  // not in the midst of a letter
   }
@@ -78,5 +72,9 @@ haft_status fail_text(haft_status status, haft_handle handle, const char *text, 
 }
 
 const haft_error *last_error() { return &last.error; }
+
+void keep_error(KeptError *kept) { *kept = last; }
+
+void restore_error(const KeptError &kept) { last = kept; }  // what points into its text does so again
 
 }  // namespace haft
