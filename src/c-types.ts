@@ -48,7 +48,7 @@ export type FromC<T> = T extends 'void'
   ? undefined
   : T extends 'bool' | '_Bool'
     ? boolean
-    : T extends 'const char *'
+    : T extends 'const char *' | 'const char*'
       ? string | null
       : T extends keyof typeof C_TYPES
         ? (typeof C_TYPES)[T] extends 'i64' | 'u64'
@@ -77,7 +77,9 @@ export function wireNameOf(type: unknown): WireName | undefined {
     .replaceAll(/\s+/g, ' ')
     .replaceAll(/ ?\* ?/g, ' *');
   if (Object.hasOwn(C_TYPES, name)) return C_TYPES[name as keyof typeof C_TYPES];
-  return name.endsWith('*') ? 'u64' : undefined;
+  if (name.endsWith('*')) return 'u64';
+  const unqualified = name.replaceAll(/\b(const|volatile) | (const|volatile)\b/g, '');
+  return unqualified === name ? undefined : wireNameOf(unqualified);
 }
 
 /** The names that koffi has for them. */

@@ -356,6 +356,8 @@ type Group = Readonly<Record<string, TrampolineOptions>>;
 
 /** C function pointers that share one user data, as one object with a method for each. Made by `registry.trampolines`. */
 export class TrampolineGroup<G extends Group = Group> extends Binder<{ readonly [K in keyof G]: bigint }> {
+  readonly #names: readonly string[];
+
   /** @internal */
   constructor(host: TrampolineHost, group: G) {
     const names = Object.keys(group);
@@ -372,6 +374,7 @@ export class TrampolineGroup<G extends Group = Group> extends Binder<{ readonly 
           readonly [K in keyof G]: bigint;
         },
     );
+    this.#names = names;
   }
 
   /** As `Trampoline.bind`, of an object whose methods are named as the group's functions. */
@@ -379,6 +382,14 @@ export class TrampolineGroup<G extends Group = Group> extends Binder<{ readonly 
     methods: { readonly [K in keyof G]: ClosureOf<G[K]> },
     options: Omit<BindOptions, 'once'> = {},
   ): Bound<{ readonly [K in keyof G]: bigint }> {
+    for (const name of this.#names) {
+      if (typeof methods === 'object' && methods !== null && typeof methods[name] !== 'function') {
+        throw new HaftError('HAFT_E_KIND', {
+          message: `what is bound has no method ${name}`,
+          next: 'bind an object with a method for each function of the group',
+        });
+      }
+    }
     return this.bindValue(methods, options);
   }
 }

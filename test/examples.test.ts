@@ -1,4 +1,4 @@
-// The programs of examples/counter, of the headers and of the pages do what they say, in a project that has haft
+// The programs of the examples, of the headers and of the pages do what they say, in a project that has haft
 // installed, by the very commands that are printed.
 import { spawnSync } from 'node:child_process';
 import {
@@ -135,6 +135,68 @@ describe('examples/addon', () => {
     // How fast they are is the machine's.
     const rates = /^(.* a second.*?) +[\d,]+ +[\d,]+$/gm;
     expect(shell(command, root).replaceAll(rates, '$1')).toBe(output.replaceAll(rates, '$1'));
+  });
+});
+
+/** The first command of an example's page, and what it prints; skips the test where the C library is not installed. */
+function playLibrary(name: string, skip: (note: string) => never): { printed: string; output: string } {
+  const [{ command, output }] = transcript(blocks(`examples/${name}/README.md`, 'console')[0]!) as [
+    { command: string; output: string },
+  ];
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', command], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  if (status === 77) {
+    process.stderr.write(stderr); // which library, and how to install it
+    skip(stderr.trim());
+  }
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  return { printed: stdout, output };
+}
+
+describe('examples with C libraries', () => {
+  it('qsort does what its page says, in 20 lines', ({ skip }) => {
+    const { printed, output } = playLibrary('qsort', skip);
+    expect(printed).toBe(output);
+    expect(read('examples/qsort/run.js').trimEnd().split('\n').length).toBeLessThanOrEqual(20);
+  });
+
+  it('sqlite does what its page says, and leaves no closure', ({ skip }) => {
+    const { printed, output } = playLibrary('sqlite', skip);
+    expect(printed).toBe(output);
+    expect(printed).toMatch(/^closed: 0 live$/m);
+  });
+
+  it('microhttpd does what its page says, and loses no request when it stops', ({ skip }) => {
+    const { printed, output } = playLibrary('microhttpd', skip);
+    // How often the clients ask until the server is gone is not known.
+    const counts = /asked (\d+) times|^(\d+) answered, (\d+) refused; the handler ran (\d+) times$/gm;
+    const names = (text: string) => text.replaceAll(counts, (line) => line.replaceAll(/\d+/g, 'N'));
+    expect(names(printed)).toBe(names(output));
+    const [asked, answered, refused, handled] = [...printed.matchAll(counts)]
+      .flatMap((match) => match.slice(1))
+      .filter((count) => count !== undefined)
+      .map(Number);
+    expect(asked).toBe(answered! + refused!);
+    expect(refused).toBe(48);
+    expect(handled).toBe(answered);
+    expect(printed).toMatch(/^0 live$/m);
+  });
+
+  it('say in one line how to install a library that is not there', () => {
+    const library = join(root, 'examples', 'library.js');
+    const code = `import { load } from ${JSON.stringify(library)}; load('libnone.so.1', 'examples/none', 'libnone1');`;
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', code], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    expect({ status, stdout, stderr }).toEqual({
+      status: 77,
+      stdout: '',
+      stderr: 'examples/none needs libnone.so.1: apt-get install libnone1\n',
+    });
   });
 });
 
