@@ -69,10 +69,13 @@ void refuse_stack(Reply &reply) {
 void run_direct(void *data) {
   Edge *edge = static_cast<Edge *>(data);
   if (!on_thread_stack(edge)) {
-    if (edge->direct_from_koffi)
-      edge->direct_from_koffi();
-    else
+    if (!edge->direct_from_koffi) {
       refuse_stack(edge->realm->direct_reply);
+      return;
+    }
+    edge->realm->exchange[kExchangeCalled] = 1;
+    edge->direct_from_koffi();
+    edge->realm->exchange[kExchangeCalled] = 0;  // JavaScript has not come to it if an exception is on its way
     return;
   }
   napi_env env = edge->env;

@@ -11,6 +11,7 @@ const C_TYPES = {
   void: 'void',
   bool: 'bool',
   _Bool: 'bool',
+  char: process.arch === 'arm64' ? 'u8' : 'i8',
   'signed char': 'i8',
   int8_t: 'i8',
   'unsigned char': 'u8',
@@ -41,7 +42,7 @@ const C_TYPES = {
 } as const satisfies Record<string, WireName>;
 
 /** Types by the names that C has for them, any pointer (`'struct stat *'`) among them. */
-export type CType = keyof typeof C_TYPES | `${string}*`;
+export type CType = keyof typeof C_TYPES | `${string}*` | `enum ${string}`;
 
 /** What a value of a C type is in JavaScript. Integers of 64 bits and pointers are bigints, always. */
 export type FromC<T> = T extends 'void'
@@ -56,7 +57,9 @@ export type FromC<T> = T extends 'void'
           : number
         : T extends `${string}*`
           ? bigint
-          : unknown;
+          : T extends `enum ${string}`
+            ? number
+            : unknown;
 
 /** What may be given where C wants this type: integers of 64 bits as safe integers too, `null` for a pointer. */
 export type ToC<T> = T extends 'void'
@@ -67,7 +70,9 @@ export type ToC<T> = T extends 'void'
       : FromC<T>
     : T extends `${string}*`
       ? bigint | number | null
-      : unknown;
+      : T extends `enum ${string}`
+        ? number
+        : unknown;
 
 /** How a C type travels; `undefined` for one that only koffi knows: a struct by value, a type that koffi was told. */
 export function wireNameOf(type: unknown): WireName | undefined {
@@ -75,11 +80,16 @@ export function wireNameOf(type: unknown): WireName | undefined {
   const name = type
     .trim()
     .replaceAll(/\s+/g, ' ')
-    .replaceAll(/ ?\* ?/g, ' *');
+    .replaceAll(/ ?\* ?/g, ' *')
+    .replace(/^char const \*$/, 'const char *');
   if (Object.hasOwn(C_TYPES, name)) return C_TYPES[name as keyof typeof C_TYPES];
   if (name.endsWith('*')) return 'u64';
-  const unqualified = name.replaceAll(/\b(const|volatile) | (const|volatile)\b/g, '');
-  return unqualified === name ? undefined : wireNameOf(unqualified);
+  if (name.startsWith('enum ')) return 'i32';
+  // `unsigned long int` is `unsigned long`, and `const int` an `int`.
+  const plain = name
+    .replaceAll(/\b(const|volatile) | (const|volatile)\b/g, '')
+    .replace(/(?<=long|short|unsigned) int$/, '');
+  return plain === name ? undefined : wireNameOf(plain);
 }
 
 /** The names that koffi has for them. */
@@ -152,6 +162,6 @@ export function fromKoffi(wire: WireName | undefined, value: unknown): unknown {
 export function refuseType(where: string, type: unknown): never {
   throw new HaftError('HAFT_E_ARGUMENT', {
     message: `${where} is ${typeof type === 'string' ? `"${type}"` : 'a type'}, which a trampoline cannot have there`,
-    next: `C types are ${Object.keys(C_TYPES).join(', ')}, and pointers`,
+    next: `C types are ${Object.keys(C_TYPES).join(', ')}, pointers, enums, and what koffi was told of`,
   });
 }

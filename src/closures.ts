@@ -35,7 +35,11 @@ export interface ClosureTable {
   get(handle: number | bigint, kind: Kind): unknown;
   /** Issues a handle of haft's own, which the registry does not count. */
   createOwn(object: MisuseListener, kind: typeof MisuseKind): number;
+  /** Also where native code has released it, and the drain has not seen it yet. */
+  isLive(handle: number): boolean;
   isClosed(): boolean;
+  /** Runs the message that stands in the realm's memory. */
+  runDirect(): void;
   /** Whether somebody listens to errors. */
   isHeard(): boolean;
   report(error: unknown, handle: number, place: Place): void;
@@ -52,7 +56,9 @@ interface Thrown {
 
 /** One `invoke`. */
 interface Frame {
-  thrown?: Thrown;
+  /** Messages that were under way when it was called. */
+  readonly depth: number;
+  thrown: Thrown | undefined;
 }
 
 /** Hears of C that calls trampolines with the wrong user data. */
@@ -77,16 +83,17 @@ export class Closures implements TrampolineHost {
   #listens = false;
   /** What a closure threw in the call of C that ends next. */
   #thrown: Thrown | undefined;
-  #frame: Frame | undefined;
 
   constructor(table: ClosureTable) {
     this.native = table.native;
     this.#table = table;
     this.#i32 = new Int32Array(table.native.buffer);
+    all.add(this);
   }
 
   close(): void {
     KoffiTrampoline.forget(this);
+    all.delete(this);
   }
 
   // ---- For trampolines ----
@@ -115,6 +122,10 @@ export class Closures implements TrampolineHost {
 
   has(handle: number): boolean {
     return this.#table.has(handle);
+  }
+
+  isLive(handle: number): boolean {
+    return this.#table.isLive(handle);
   }
 
   get(handle: number | bigint, of: Kind): unknown {
@@ -152,7 +163,44 @@ export class Closures implements TrampolineHost {
     this.#table.report(error, Number(error.handle), { kindName: of?.name ?? '', name });
   }
 
-  // ---- Exceptions ----
+  // ---- Messages of C on this thread, and exceptions ----
+
+  /** C that koffi called calls a closure, or any object. */
+  runFromKoffi(): void {
+    if (anyThrown) forgetThrown();
+    depth++;
+    try {
+      this.#table.runDirect();
+    } finally {
+      depth--;
+    }
+    if (this.#thrown !== undefined) this.#tell(this.#thrown, true);
+  }
+
+  /** C that an addon called: nothing passes through it to where JavaScript called that. */
+  runFromAddon(): void {
+    depth++;
+    try {
+      this.#table.runDirect();
+    } finally {
+      depth--;
+    }
+    if (this.#thrown !== undefined) this.#tell(this.#thrown, false);
+  }
+
+  /** Whether C is in the midst of a message on this thread. */
+  get isInside(): boolean {
+    return depth > 0;
+  }
+
+  /** koffi's callback runs a closure itself: before, and after. */
+  entered(): void {
+    depth++;
+  }
+
+  left(): void {
+    depth--;
+  }
 
   /** A closure threw that C called on this thread by a message. */
   threwHere(error: unknown, handle: number, place: Place): void {
@@ -161,56 +209,70 @@ export class Closures implements TrampolineHost {
 
   threw(error: unknown, handle: Handle, of: Kind, name: string, mayThrow: boolean): boolean {
     const place = { kindName: of.name, name };
-    if (this.#frame !== undefined) this.#frame.thrown ??= { error, handle, place };
+    if (this.#isFramed()) this.#keep({ error, handle, place });
     else if (mayThrow) return true;
     else this.#table.report(error, handle, place);
     return false;
   }
 
-  /** Before a message of C that koffi called. */
-  enterFromKoffi(): void {
-    if (this.#i32[THROWN_WORD] !== 0) this.#i32[THROWN_WORD] = 0;
-  }
-
-  /** After it: what was thrown passes through koffi to where JavaScript called C. No JavaScript runs until it is there. */
-  leaveToKoffi(): void {
-    if (this.#thrown !== undefined) this.#throwIt(this.#thrown);
-  }
-
-  #throwIt({ error }: Thrown): never {
+  #tell(thrown: Thrown, throughKoffi: boolean): void {
     this.#thrown = undefined;
-    this.#i32[THROWN_WORD] = 1;
-    Promise.resolve().then(() => {
-      if (!this.#table.isClosed()) this.#i32[THROWN_WORD] = 0;
-    });
-    throw error;
+    if (this.#isFramed()) {
+      this.#keep(thrown);
+    } else if (throughKoffi) {
+      noteThrown();
+      throw thrown.error;
+    } else {
+      this.#table.report(thrown.error, thrown.handle, thrown.place);
+    }
   }
 
-  /** Whether no closure may run: one threw in the call of C that `invoke` made. */
-  get halted(): boolean {
-    return this.#frame?.thrown !== undefined;
+  // Whether `invoke` made the call of C that this closure was called by, and not another one inside that.
+  #isFramed(): boolean {
+    return frame !== undefined && frame.depth === depth;
   }
 
-  /** After a message of C that an addon called: nothing passes through Node-API and C to another addon's caller. */
-  leaveToAddon(): void {
-    const thrown = this.#thrown;
-    if (thrown === undefined) return;
-    this.#thrown = undefined;
-    if (this.#frame !== undefined) this.#frame.thrown ??= thrown;
+  #keep(thrown: Thrown): void {
+    if (frame!.thrown === undefined) frame!.thrown = thrown;
     else this.#table.report(thrown.error, thrown.handle, thrown.place);
   }
 
   invoke<A extends readonly unknown[], R>(f: (...args: A) => R, args: A): R {
-    const outer = this.#frame;
-    const frame: Frame = {};
-    this.#frame = frame;
+    const outer = frame;
+    const mine: Frame = { depth, thrown: undefined };
+    frame = mine;
     let result: R;
     try {
       result = f(...args);
     } finally {
-      this.#frame = outer;
+      frame = outer;
     }
-    if (frame.thrown !== undefined) throw frame.thrown.error;
+    if (mine.thrown !== undefined) throw (mine.thrown as Thrown).error;
     return result;
   }
+
+  /** Native code tells C that an exception is on its way, as long as none of JavaScript can run. */
+  mark(isThrown: boolean): void {
+    if (!this.#table.isClosed()) this.#i32[THROWN_WORD] = isThrown ? 1 : 0;
+  }
+}
+
+// ---- Of this thread, for all its registries ----
+
+/** Messages of C on this thread that are under way, one inside the other. */
+let depth = 0;
+let frame: Frame | undefined;
+/** An exception passes through koffi: until it has arrived, koffi runs no JavaScript. */
+let anyThrown = false;
+const all = new Set<Closures>();
+
+function noteThrown(): void {
+  anyThrown = true;
+  for (const closures of all) closures.mark(true);
+  Promise.resolve().then(forgetThrown); // it has arrived by then
+}
+
+function forgetThrown(): void {
+  anyThrown = false;
+  for (const closures of all) closures.mark(false);
 }

@@ -26,7 +26,7 @@ export class KoffiTrampoline {
   static of(host: TrampolineHost, shape: Shape, kind: Kind): KoffiTrampoline {
     let found = all.find((one) => one.#serves(shape, kind));
     if (found === undefined) {
-      found = new KoffiTrampoline(shape, kind);
+      found = new KoffiTrampoline(host, shape, kind);
       all.push(found);
     }
     found.#hosts.add(host);
@@ -38,13 +38,20 @@ export class KoffiTrampoline {
     for (const one of all) one.#hosts.delete(host);
   }
 
-  private constructor(shape: Shape, kind: Kind) {
+  private constructor(host: TrampolineHost, shape: Shape, kind: Kind) {
     if (!isMainThread) {
       throw new HaftError('HAFT_E_BACKEND', {
         kind: kind.name,
         message:
           "this signature needs koffi's callback, and C that calls one of a worker that has ended crashes",
         next: 'use C types by name, which haft serves itself, or make the trampoline on the main thread',
+      });
+    }
+    if (host.isInside) {
+      throw new HaftError('HAFT_E_BACKEND', {
+        kind: kind.name,
+        message: "this signature needs koffi's callback, which cannot be registered while C calls JavaScript",
+        next: 'make the trampoline before, outside of any closure',
       });
     }
     this.#shape = shape;
@@ -78,6 +85,9 @@ export class KoffiTrampoline {
     for (const host of this.#hosts) {
       if (!host.has(userData as number)) continue;
       const handle = Number(userData) as Handle;
+      // Native code has released it, and the drain has not seen it yet.
+      if (!host.isLive(handle))
+        return this.#misused(new HaftError('HAFT_E_STALE', { handle, kind: this.#kind.name }), [host]);
       let target: unknown;
       try {
         target = host.get(handle, this.#kind);
@@ -124,6 +134,7 @@ export class KoffiTrampoline {
 
   #call(host: TrampolineHost, handle: Handle, target: unknown, args: unknown[]): unknown {
     let failure: unknown;
+    host.entered();
     try {
       const result = this.#invoke(target, args);
       if (isThenable(result)) {
@@ -138,6 +149,8 @@ export class KoffiTrampoline {
       });
     } catch (error) {
       failure = error;
+    } finally {
+      host.left();
     }
     // An exception that passes through koffi gives C a zero: where that is not onError, it cannot.
     const mayThrow = this.#shape.onErrorBits === 0n && this.#shape.returns !== undefined && isOnThread();

@@ -297,11 +297,8 @@ export class Mailboxes {
     return false;
   }
 
-  /**
-   * A message of C on this very thread: its handler runs at once.
-   * @param halted No closure of a trampoline may run: one of them threw, and C has not returned yet.
-   */
-  direct(halted = false): void {
+  /** A message of C on this very thread: its handler runs at once. */
+  direct(): void {
     const number = this.#i32[(DIRECT + CELL_OP) >> 2]!;
     if (number === 0) {
       this.#answerRequest(this.#i32[(DIRECT + CELL_ARGS) >> 2]!);
@@ -314,8 +311,7 @@ export class Mailboxes {
     const op = this.#directOp!;
     this.#running++;
     try {
-      if (halted && op.isTrampoline) this.#halt();
-      else this.#runDirect(op);
+      this.#runDirect(op);
     } finally {
       this.#running--;
       if (this.#reclaiming) this.#freeAfterDirect();
@@ -326,11 +322,6 @@ export class Mailboxes {
   #freeAfterDirect(): void {
     if (this.#detour.blocking) this.#reclaimLater();
     else this.#freeIfDrained();
-  }
-
-  #halt(): void {
-    this.#wire.count(this.#f64[(DIRECT + CELL_HANDLE) >> 3]!, RING_DECLINED);
-    this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_E_EXCEPTION.status);
   }
 
   #reclaimLater(): void {

@@ -23,6 +23,7 @@ import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
 import type { Kind, Signatures } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
+import { joinKoffi, type Koffi, type KoffiUser, leaveKoffi } from './koffi-way.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
@@ -41,14 +42,6 @@ const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
-/** What `useKoffi` needs of the package koffi. */
-export interface Koffi<T> {
-  proto(definition: string): T;
-  pointer(type: NoInfer<T>): T;
-  register(callback: () => void, type: NoInfer<T>): bigint;
-  unregister(callback: bigint): void;
-}
-
 /** Where an error came from. */
 export interface ErrorContext {
   readonly handle: Handle;
@@ -87,7 +80,9 @@ export class Registry extends Handles {
   /** By the kind's number in the process. */
   readonly #kinds: (Kind | undefined)[] = [];
   readonly #alike = new Map<Kind, number>();
-  #koffi: { readonly register: unknown; readonly drop: () => void } | undefined;
+  /** The `register` of the koffi in use. */
+  #koffi: unknown;
+  readonly #koffiUser: KoffiUser;
   readonly #waits: Events;
   readonly #collector: Collector;
   readonly #mover: Mover;
@@ -106,7 +101,7 @@ export class Registry extends Handles {
   constructor() {
     const native = addon().open(
       () => this.#answerDoorbell(),
-      () => this.#directFromAddon(),
+      () => this.#closures.runFromAddon(),
     );
     if (typeof native === 'number') throw errorOfStatus(native);
     super();
@@ -124,6 +119,7 @@ export class Registry extends Handles {
     this.#collector = new Collector(this.#collectable());
     this.#mover = new Mover(this.#movable());
     this.#closures = new Closures(this.#closureTable());
+    this.#koffiUser = { i32: this.#i32, run: () => this.#closures.runFromKoffi() };
     this.#departed = new Departed(this.#departedTable());
   }
 
@@ -170,34 +166,19 @@ export class Registry extends Handles {
    */
   useKoffi<T>(koffi: Koffi<T>): this {
     this.requireOpen();
-    if (this.#koffi?.register === koffi.register) return this;
-    const callback = koffi.register(() => this.#directFromKoffi(), callbackType(koffi));
-    this.#native.useKoffi(callback);
-    this.#dropKoffi();
-    this.#koffi = { register: koffi.register, drop: () => koffi.unregister(callback) };
+    if (this.#koffi === koffi.register) return this;
+    this.#native.useKoffi(joinKoffi(koffi, this.#koffiUser));
+    leaveKoffi(this.#koffi, this.#koffiUser);
+    this.#koffi = koffi.register;
     return this;
   }
 
-  #dropKoffi(): void {
-    // Not at once: this may be a handler that runs inside that very callback.
-    if (this.#koffi) setImmediate(this.#koffi.drop).unref();
-  }
-
-  #directFromKoffi(): void {
-    this.#closures.enterFromKoffi();
-    this.#mailboxes.direct();
-    this.#closures.leaveToKoffi();
-  }
-
-  #directFromAddon(): void {
-    this.#mailboxes.direct(this.#closures.halted);
-    this.#closures.leaveToAddon();
-  }
-
   /**
-   * Calls a C function that may call closures of this thread, and throws what one of them threw: C was told `onError`, and
-   * of the closures that it called after that none has run. Through koffi a plain call does the same; through an addon, and
-   * for trampolines that are not `native`, what a closure throws goes to the `error` event unless it is called so.
+   * Calls a C function that may call closures of this thread, and throws what one of them threw, when the C function has
+   * returned: that closure's caller was told `onError`, and all others have run. What further ones threw goes to the `error`
+   * event. A plain call through koffi throws too, but after the first exception no closure runs until the C function has
+   * returned. What a closure throws in a plain call through an addon, or of a trampoline that is not `native`, goes to the
+   * `error` event.
    */
   invoke<A extends readonly unknown[], R>(f: (...args: A) => R, ...args: A): R {
     this.requireOpen();
@@ -243,7 +224,8 @@ export class Registry extends Handles {
 
   /**
    * A C function `void (*)(void *)` for libraries that want a destructor of their user data: it releases the handle, of
-   * any registry, on any thread. What C owns so need not be unbound.
+   * any registry, on any thread. What C owns so need not be unbound. JavaScript drops it with the next turn of the event
+   * loop, or at `drain()`; `stats` and `has` see it then.
    */
   get destroyNotify(): bigint {
     return addon().destroyNotify();
@@ -402,7 +384,7 @@ export class Registry extends Handles {
     this.#collector.close();
     this.#mover.close();
     this.#closures.close();
-    this.#dropKoffi();
+    leaveKoffi(this.#koffi, this.#koffiUser);
     this.#mirror.clear();
     super.close();
   }
@@ -521,10 +503,15 @@ export class Registry extends Handles {
     return this.#i32[STATUS_WORD]!;
   }
 
-  protected diagnose(handle: number): number {
+  // What native code says of a handle.
+  #checked(handle: number): number {
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.check();
-    const status = this.#i32[STATUS_WORD]!;
+    return this.#i32[STATUS_WORD]!;
+  }
+
+  protected diagnose(handle: number): number {
+    const status = this.#checked(handle);
     return status === STATUSES.HAFT_OK.status ? STATUSES.HAFT_E_STALE.status : status;
   }
 
@@ -613,6 +600,8 @@ export class Registry extends Handles {
       createOwn: (object, of) => this.#createOwn(object, of),
       isClosed: () => this.closed,
       isHeard: () => this.#events.listenerCount('error') > 0,
+      isLive: (handle) => this.#checked(handle) === STATUSES.HAFT_OK.status,
+      runDirect: () => this.#mailboxes.direct(),
       report: (error, handle, place) => this.#report(error, handle, place),
       changed: () => this.#updateRef(),
     };
@@ -675,12 +664,4 @@ export class Registry extends Handles {
     if (held > 0 || this.#collector.active) this.#native.ref();
     else this.#native.unref();
   }
-}
-
-// koffi keeps every type that is made: one is enough for all registries.
-const callbackTypes = new WeakMap<object, unknown>();
-
-function callbackType<T>(koffi: Koffi<T>): T {
-  if (!callbackTypes.has(koffi)) callbackTypes.set(koffi, koffi.pointer(koffi.proto('void()')));
-  return callbackTypes.get(koffi) as T;
 }

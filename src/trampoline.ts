@@ -11,9 +11,11 @@ import {
   wireNameOf,
 } from './c-types.js';
 import { ARGS_MAX, KIND_NAME_BYTES } from './constants.js';
+import { isThenable } from './delivery.js';
 import { HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import { Kind, type Signatures, WIRE_TYPES } from './kind.js';
+import { koffi } from './koffi.js';
 import { KoffiTrampoline } from './koffi-trampoline.js';
 import type { Scope } from './scope.js';
 
@@ -51,7 +53,24 @@ export interface TrampolineOptions<
   readonly timeoutMilliseconds?: number;
   /** Whether closures that are bound keep the event loop alive; `true` unless given. */
   readonly ref?: boolean;
+  /** `true`: refuse a signature that only koffi's callback could serve. */
+  readonly native?: true;
+  /** What errors and `registry.collect()` call its closures. */
+  readonly name?: string;
 }
+
+const OPTIONS: ReadonlySet<string> = new Set<keyof TrampolineOptions>([
+  'args',
+  'returns',
+  'userData',
+  'onError',
+  'mode',
+  'onPosted',
+  'timeoutMilliseconds',
+  'ref',
+  'native',
+  'name',
+]);
 
 type WithoutOne<
   A extends readonly unknown[],
@@ -97,7 +116,14 @@ export interface TrampolineHost {
   /** Ends it; nothing if it has ended. */
   unbind(handle: number): void;
   has(handle: number): boolean;
+  /** As `has`, but false also where native code has just released it. */
+  isLive(handle: number): boolean;
   get(handle: number | bigint, kind: Kind): unknown;
+  /** Whether C is in the midst of calling JavaScript on this thread. */
+  readonly isInside: boolean;
+  /** Around a closure that koffi's callback runs. */
+  entered(): void;
+  left(): void;
   /** Handles of this kind keep the event loop alive. */
   keepAlive(kindNumber: number): void;
   /** Hears of misuse from now on. */
@@ -124,21 +150,27 @@ export class Shape {
     readonly op: string,
     readonly options: TrampolineOptions,
   ) {
-    const { args, returns = 'void', userData, mode = 'call', ref = true } = options;
+    const { args, returns = 'void', userData, mode = 'call', ref = true, name = '' } = options;
     const refuse = (message: string, next: string): never => {
       throw new HaftError('HAFT_E_ARGUMENT', { message: `${op}: ${message}`, next });
     };
+    const unknown = Object.keys(options).find((key) => !OPTIONS.has(key));
+    if (unknown !== undefined)
+      refuse(`there is no option ${unknown}`, `options are ${[...OPTIONS].join(', ')}`);
+    if (typeof name !== 'string' || name.includes('\0'))
+      refuse('name is not a string without NUL', 'give one');
     if (!Array.isArray(args) || args.length === 0 || args.length > ARGS_MAX) {
       refuse(`args has 1 to ${ARGS_MAX} types`, 'name the types of all parameters, the user data among them');
     }
     this.args = args.map(wireNameOf);
     this.returns = wireNameOf(returns);
     for (const [i, type] of args.entries()) {
-      if (
-        this.args[i] === 'void' ||
-        (typeof type !== 'string' && (typeof type !== 'object' || type === null))
-      )
+      if (this.args[i] === 'void' || (this.args[i] === undefined && !isKnownToKoffi(type)))
         refuseType(`argument ${i + 1} of ${op}`, type);
+    }
+    if (this.returns === undefined && !isKnownToKoffi(returns)) refuseType(`the result of ${op}`, returns);
+    if (options.native === true && !this.fitsThunk) {
+      refuse("only koffi's callback could serve this signature", 'use C types by name, or leave native out');
     }
     if (this.returns === 'text') {
       refuse(
@@ -193,12 +225,16 @@ export class Shape {
     return this.returns !== undefined && this.args.every((arg) => arg !== undefined);
   }
 
-  /** Two that have the same text have the same types. */
+  /** As C has it; two that have the same text have the same types. */
   get text(): string {
-    const { args, returns = 'void' } = this.options;
-    const name = (type: unknown) => wireNameOf(type) ?? (type as { name?: string }).name ?? String(type);
-    const through = this.through === 0n ? '' : `*${this.through.toString(16)}`;
-    return `${name(returns)}(${args.map(name).join(',')})@${this.userData}${through}`;
+    const { args, returns = 'void', name = '' } = this.options;
+    const nameOf = (type: unknown) =>
+      typeof type === 'string'
+        ? type.trim().replaceAll(/\s+/g, ' ')
+        : ((type as { name?: string }).name ?? '?');
+    const through = this.through === 0n ? '' : ` by 0x${this.through.toString(16)}`;
+    const signature = `${nameOf(returns)}(${args.map(nameOf).join(', ')}), user data ${this.userData}${through}`;
+    return name === '' ? signature : `${name}: ${signature}`;
   }
 
   /** As a closure is called: by a message, without the user data. */
@@ -287,7 +323,17 @@ export class Binder<P> {
     let native = true;
     const pointers = shapes.map((shape, position) => {
       const pointer = shape.fitsThunk ? thunkOf(host, shape, (number << 16) | position) : undefined;
-      if (pointer === undefined) native = false;
+      if (pointer === undefined) {
+        native = false;
+        if (shape.options.native === true) {
+          throw new HaftError('HAFT_E_UNSUPPORTED', {
+            kind: this.#kind.name,
+            message:
+              'there is no thunk for this trampoline: the pool is used up, or this platform or backend has none',
+            next: "leave native out, and koffi's callback serves it",
+          });
+        }
+      }
       return pointer ?? KoffiTrampoline.of(host, shape, this.#kind).pointer;
     });
     this.native = native;
@@ -303,6 +349,22 @@ export class Binder<P> {
     return bound;
   }
 
+  /** @internal */
+  protected withBound<T>(bound: Bound<P>, use: (bound: Bound<P>) => T): T {
+    let result: T;
+    try {
+      result = use(bound);
+    } catch (error) {
+      bound.unbind();
+      throw error;
+    }
+    if (!isThenable(result)) {
+      bound.unbind();
+      return result;
+    }
+    return Promise.resolve(result).finally(() => bound.unbind()) as T;
+  }
+
   #once(value: unknown, handle: () => Handle): unknown {
     const closure = value as (...args: unknown[]) => unknown;
     return (...args: unknown[]) => {
@@ -314,6 +376,17 @@ export class Binder<P> {
   /** @internal */
   unbind(handle: Handle): void {
     this.#host.unbind(handle);
+  }
+}
+
+// Whether koffi can pass a type that has no name here.
+function isKnownToKoffi(type: unknown): boolean {
+  if (typeof type !== 'string') return typeof type === 'object' && type !== null;
+  try {
+    koffi().type(type);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -349,6 +422,17 @@ export class Trampoline<O extends TrampolineOptions = TrampolineOptions> extends
    */
   bind(closure: ClosureOf<O>, options: BindOptions = {}): Bound {
     return this.bindValue(closure, options);
+  }
+
+  /**
+   * Binds a closure for as long as `use` runs, or its promise takes; tells what that returns.
+   *
+   * ```ts
+   * compare.with((a, b) => order(a, b), ({ pointer, userData }) => qsort_r(rows, count, size, pointer, userData));
+   * ```
+   */
+  with<T>(closure: ClosureOf<O>, use: (bound: Bound) => T): T {
+    return this.withBound(this.bind(closure), use);
   }
 }
 
@@ -391,5 +475,13 @@ export class TrampolineGroup<G extends Group = Group> extends Binder<{ readonly 
       }
     }
     return this.bindValue(methods, options);
+  }
+
+  /** As `Trampoline.with`, of an object with a method for each function. */
+  with<T>(
+    methods: { readonly [K in keyof G]: ClosureOf<G[K]> },
+    use: (bound: Bound<{ readonly [K in keyof G]: bigint }>) => T,
+  ): T {
+    return this.withBound(this.bind(methods), use);
   }
 }

@@ -71,8 +71,9 @@ class WireError extends HaftError {
     code: ErrorCode,
     readonly detail: string,
     kind?: string,
+    next?: string,
   ) {
-    super(code, { kind, message: detail });
+    super(code, { kind, message: detail, next });
   }
 }
 
@@ -241,8 +242,10 @@ export class Wire {
         break;
     }
     const shown = value === null ? 'null' : typeof value === 'number' ? String(value) : typeof value;
-    const message = `${op.text} returned ${shown}, not ${TYPE_NAMES[type]}`;
-    throw new WireError('HAFT_E_RESULT', message, op.kindName);
+    const who = op.isTrampoline ? 'the closure' : op.text;
+    const message = `${who} returned ${shown}, not ${TYPE_NAMES[type]}`;
+    const next = op.isTrampoline ? 'return what the signature of the trampoline declares' : undefined;
+    throw new WireError('HAFT_E_RESULT', message, op.kindName, next);
   }
 
   /** Writes what a handler threw. Never throws. */
