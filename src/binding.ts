@@ -124,7 +124,8 @@ export interface NativePlugin {
   readonly version?: number;
 }
 
-interface Addon {
+/** What the package needs of the addon, or of what serves in its place. */
+export interface Addon {
   readonly layout: Readonly<Record<string, number>>;
   readonly api: NativeApi;
   /** The same as an integer. */

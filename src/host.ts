@@ -1,13 +1,13 @@
 // Runs a C host: a shared library whose `haft_host_main` runs on a thread of its own and calls the logic by handle.
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { addon } from './binding.js';
+import { backend } from './backend.js';
 import { HaftError } from './errors.js';
 import type { Registry } from './registry.js';
 
 /** To be called when the listeners of SIGINT and SIGTERM are there: they hear one, and the second ends the process. */
 export function exitAtSecondSignal(): void {
-  addon().exitAtSecondSignal();
+  backend().exitAtSecondSignal();
 }
 
 /**
@@ -29,7 +29,7 @@ export async function runHost(
   registry.ref();
   try {
     return await new Promise<number>((done, failed) => {
-      const reason = addon().runHost(file, registry.id, args, done);
+      const reason = backend().runHost(file, registry.id, args, done);
       if (reason === undefined) return;
       failed(
         new HaftError('HAFT_E_ARGUMENT', {

@@ -1,6 +1,7 @@
 // Native code of others: plugins, which a registry loads, and the table of functions that an addon takes.
 import { realpathSync } from 'node:fs';
-import { addon, type NativeApi } from './binding.js';
+import { backend } from './backend.js';
+import type { NativeApi } from './binding.js';
 import { STATUSES, VERSION_MAJOR, VERSION_MINOR } from './constants.js';
 import { type ErrorCode, HaftError, statusName } from './errors.js';
 import { libraryFile } from './host.js';
@@ -16,10 +17,10 @@ export interface Plugin {
 /**
  * `const haft_api *` as a tagged external, for a set-up function of an addon of yours: what `registry.api` is, also before
  * there is a registry. Loads haft's addon.
- * @throws HaftError `HAFT_E_UNSUPPORTED` when that cannot be loaded.
+ * @throws HaftError `HAFT_E_BACKEND` when koffi serves in its place, which cannot make one.
  */
 export function api(): NativeApi {
-  return addon().api;
+  return backend().api;
 }
 
 /** The plugins of one registry. */
@@ -29,7 +30,7 @@ export class Plugins {
 
   load(path: string, realm: number): Plugin {
     const file = realpathSync(libraryFile(path, 'plugin'));
-    const native = addon().pluginOpen(file);
+    const native = backend().pluginOpen(file);
     if (typeof native === 'string') {
       throw new HaftError('HAFT_E_ARGUMENT', {
         message: `${path} is no plugin that can be loaded: ${native}`,
@@ -43,7 +44,7 @@ export class Plugins {
     const plugin = Object.freeze({ path: file, version: versionText(native.version) });
     // Before it runs: a handler that its init calls may ask for it again.
     this.#loaded.set(init, plugin);
-    const [status, text] = addon().pluginInit(init, realm);
+    const [status, text] = backend().pluginInit(init, realm);
     if (status === STATUSES.HAFT_OK.status) return plugin;
     this.#loaded.delete(init);
     throw refusal(path, status, text);

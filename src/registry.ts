@@ -1,6 +1,7 @@
 // A realm: the handle table that native threads share, its mailboxes, and its end.
 import { EventEmitter } from 'node:events';
-import { addon, type NativeApi, type NativeRealm } from './binding.js';
+import { backend } from './backend.js';
+import type { NativeApi, NativeRealm } from './binding.js';
 import { Closures, type ClosureTable, type Place } from './closures.js';
 import { type Collectable, type Collected, Collector } from './collector.js';
 import {
@@ -97,9 +98,12 @@ export class Registry extends Handles {
   #promises = 0;
   readonly #closures: Closures;
 
-  /** @throws HaftError `HAFT_E_UNSUPPORTED` when the addon cannot be loaded, `HAFT_E_SLOTS` when 128 realms are open. */
+  /**
+   * @throws HaftError `HAFT_E_UNSUPPORTED` or `HAFT_E_BACKEND` when neither the addon nor koffi can serve, `HAFT_E_SLOTS`
+   * when 128 realms are open.
+   */
   constructor() {
-    const native = addon().open(
+    const native = backend().open(
       () => this.#answerDoorbell(),
       () => this.#closures.runFromAddon(),
     );
@@ -131,12 +135,17 @@ export class Registry extends Handles {
 
   /** `const haft_api *` as a tagged external, for a set-up function of an addon of yours. */
   get api(): NativeApi {
-    return addon().api;
+    return backend().api;
   }
 
   /** `const haft_api *` as an integer, which koffi takes where C wants a pointer. */
   get apiAddress(): bigint {
-    return addon().apiAddress();
+    return backend().apiAddress();
+  }
+
+  /** Who serves native code: the addon, or koffi where that could not be loaded. See docs/backends.md. */
+  get backend(): 'addon' | 'koffi' {
+    return backend().name;
   }
 
   on<E extends keyof RegistryEvents>(event: E, listener: (...args: RegistryEvents[E]) => void): this {
@@ -166,7 +175,7 @@ export class Registry extends Handles {
    */
   useKoffi<T>(koffi: Koffi<T>): this {
     this.requireOpen();
-    if (this.#koffi === koffi.register) return this;
+    if (this.#koffi === koffi.register || this.backend === 'koffi') return this;
     this.#native.useKoffi(joinKoffi(koffi, this.#koffiUser));
     leaveKoffi(this.#koffi, this.#koffiUser);
     this.#koffi = koffi.register;
@@ -228,7 +237,7 @@ export class Registry extends Handles {
    * loop, or at `drain()`; `stats` and `has` see it then.
    */
   get destroyNotify(): bigint {
-    return addon().destroyNotify();
+    return backend().destroyNotify();
   }
 
   #trampolines(): Closures {
@@ -432,7 +441,7 @@ export class Registry extends Handles {
 
   #define(kind: Kind): number {
     const ops = kind.ops.map(({ name }) => `${name}\0`).join('');
-    const number = addon().defineKind(kind.name, kind.fingerprint, ops);
+    const number = backend().defineKind(kind.name, kind.fingerprint, ops);
     if (number < 0) throw errorOfStatus(number, { kind: kind.name });
     while (this.#kinds.length <= number) this.#kinds.push(undefined); // no holes: a sparse array is a hash table
     // Two kinds that are alike in name and signatures are one: the first one's ops serve both.

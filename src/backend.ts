@@ -1,0 +1,51 @@
+// Who serves native code: the addon, or koffi alone where the addon cannot be loaded. Chosen once, at the first use.
+import { type Addon, addon } from './binding.js';
+import { HaftError } from './errors.js';
+import { KoffiBackend } from './koffi-backend/backend.js';
+
+export type BackendName = 'addon' | 'koffi';
+
+export interface Backend extends Omit<Addon, 'layout'> {
+  readonly name: BackendName;
+  /** Why the addon does not serve, where nobody asked for koffi. */
+  readonly reason?: string;
+}
+
+let chosen: Backend | undefined;
+
+/** @throws HaftError when neither serves, or the one that was asked for does not. */
+export function backend(): Backend {
+  chosen ??= choose();
+  return chosen;
+}
+
+function choose(): Backend {
+  const wanted = process.env.HAFT_BACKEND || undefined;
+  if (wanted === 'koffi') return new KoffiBackend();
+  if (wanted !== undefined && wanted !== 'addon') {
+    throw new HaftError('HAFT_E_ARGUMENT', {
+      message: `HAFT_BACKEND is "${wanted}"`,
+      next: 'set it to addon or koffi, or leave it out',
+    });
+  }
+  try {
+    return Object.assign(Object.create(addon()) as Addon, { name: 'addon' as const });
+  } catch (error) {
+    // What was asked for by name is not replaced; nor is an addon that is there and does not fit.
+    const missing = error instanceof HaftError && error.code === 'HAFT_E_UNSUPPORTED';
+    if (wanted !== undefined || process.env.HAFT_ADDON || !missing) throw error;
+    return koffiInstead(error);
+  }
+}
+
+function koffiInstead(missing: HaftError): KoffiBackend {
+  try {
+    return new KoffiBackend(missing.message);
+  } catch (error) {
+    const { code, message } = error as HaftError;
+    throw new HaftError(code, {
+      message: `${missing.message}\nand koffi cannot stand in: ${message}`,
+      cause: error,
+    });
+  }
+}

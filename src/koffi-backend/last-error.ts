@@ -1,0 +1,97 @@
+// What haft_last_error tells: the latest failure of JavaScript's own thread, and that of all other threads together,
+// which koffi does not tell apart. Failures are kept here and written for C when it asks.
+import { Buffer } from 'node:buffer';
+import { STATUSES } from '../constants.js';
+import { statusName } from '../errors.js';
+import { Lasting, type Pointer } from './memory.js';
+
+const STRUCT_BYTES = 48; // haft_error
+const TEXT_BYTES = 4096;
+const STATUS = 4;
+const HANDLE = 8;
+const NAME = 16;
+
+interface Failure {
+  readonly status: number;
+  readonly handle: unknown;
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+/** The descriptions, by number. */
+const DESCRIPTIONS = new Map<number, { readonly message: string; readonly next: string }>(
+  Object.values(STATUSES).map(({ status, message, next }) => [status, { message, next }]),
+);
+
+export function messageOf(status: number): string {
+  return DESCRIPTIONS.get(status)?.message ?? 'unknown status';
+}
+
+export function nameOf(status: number): string {
+  return DESCRIPTIONS.has(status) ? statusName(status) : 'HAFT_E_UNKNOWN';
+}
+
+export class LastError {
+  #failure: Failure = { status: 0, handle: 0, name: 'HAFT_OK', message: messageOf(0), stack: '' };
+  #memory: Lasting | undefined;
+
+  get status(): number {
+    return this.#failure.status;
+  }
+
+  clear(): void {
+    this.fail(STATUSES.HAFT_OK.status);
+  }
+
+  get message(): string {
+    return this.#failure.message;
+  }
+
+  /** As results of requests tell it. */
+  get text(): string {
+    return `${this.#failure.name}: ${this.#failure.message}`;
+  }
+
+  /** Returns the status. */
+  fail(status: number, handle: unknown = 0, message = messageOf(status)): number {
+    this.#failure = { status, handle, name: nameOf(status), message, stack: '' };
+    return status;
+  }
+
+  /** @param text Name, message and stack, with NUL between them. */
+  failText(status: number, handle: unknown, text: string): number {
+    const [name = '', message = '', stack = ''] = text.split('\0');
+    this.#failure = { status, handle, name, message, stack };
+    return status;
+  }
+
+  /** Writes it where C may read it until the next time. */
+  write(): Pointer {
+    this.#memory ??= new Lasting(STRUCT_BYTES + TEXT_BYTES);
+    const { at, bytes, view } = this.#memory;
+    const { status, handle, name, message, stack } = this.#failure;
+    const isHandle = typeof handle === 'number' && Number.isInteger(handle);
+    view.setUint32(0, STRUCT_BYTES, true);
+    view.setInt32(STATUS, status, true);
+    view.setBigUint64(HANDLE, BigInt.asUintN(64, isHandle ? BigInt(handle) : asBigInt(handle)), true);
+    let end = STRUCT_BYTES;
+    // What is to be done comes before the stack, which may be cut.
+    const put = (place: number, text: string, most: number) => {
+      view.setBigUint64(place, at + BigInt(end), true);
+      end += bytes.write(text, end, most, 'utf8');
+      bytes[end++] = 0;
+    };
+    const next = DESCRIPTIONS.get(status)?.next ?? '';
+    const left = () => STRUCT_BYTES + TEXT_BYTES - end - 1;
+    put(NAME + 24, next, Math.min(left() - 3, Buffer.byteLength(next)));
+    put(NAME, name, left() - 2);
+    put(NAME + 8, message, left() - 1);
+    put(NAME + 16, stack, left());
+    return at;
+  }
+}
+
+function asBigInt(value: unknown): bigint {
+  return typeof value === 'bigint' ? value : 0n;
+}
