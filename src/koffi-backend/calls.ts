@@ -7,6 +7,7 @@ import { hrtime } from 'node:process';
 import { SHARDS, STATUSES } from '../constants.js';
 import { TYPES } from '../kind.js';
 import { koffi } from '../koffi.js';
+import type { Failure } from './last-error.js';
 import { libc, load, type MaybePointer, type Pointer, pointerIn, scratch, store } from './memory.js';
 import { type Answer, freeValue, handleOf, Message, storeBits, storeText, storeVoid } from './message.js';
 import type { Process } from './process.js';
@@ -158,13 +159,20 @@ export class Calls {
   callMany(requests: MaybePointer, count: number, timeout: number): number {
     if (count !== 0 && requests === null) return this.#process.error.fail(ARGUMENT);
     const deadline = deadlineOf(timeout);
-    let first: number = OK;
+    let first = Number.POSITIVE_INFINITY;
+    let failure: Failure | undefined;
+    const settle = (i: number, at: Pointer, answer: Answer | number, handle: number | bigint) => {
+      if (this.#settle(at, answer, handle) === OK || i >= first) return;
+      first = i;
+      failure = this.#process.error.failure;
+    };
     for (let from = 0; from < count; from += AT_ONCE) {
       const n = Math.min(AT_ONCE, count - from);
       const sent: {
+        readonly i: number;
         readonly at: Pointer;
         readonly handle: number | bigint;
-        readonly begun: Sent | Answer | number;
+        readonly begun: Sent;
       }[] = [];
       for (let i = 0; i < n; i++) {
         const at = requests! + BigInt((from + i) * REQUEST_BYTES);
@@ -174,20 +182,19 @@ export class Calls {
         const argCount = view.getUint32(REQUEST_COUNT, true);
         const op = view.getUint32(REQUEST_OP, true);
         const begun = this.#begin(handle, op, args === 0n ? null : args, argCount, timeout, deadline);
-        if (typeof begun === 'number' || !('token' in begun)) this.#settle(at, begun, handle);
-        else sent.push({ at, handle, begun });
+        if (typeof begun === 'number' || !('token' in begun)) settle(from + i, at, begun, handle);
+        else sent.push({ i: from + i, at, handle, begun });
       }
-      // The last one first, as the addon does: then the latest error is the first request's that failed.
-      for (const { at, handle, begun } of sent.reverse())
-        this.#settle(at, this.#await(begun as Sent, timeout, deadline), handle);
+      for (const { i, at, handle, begun } of sent)
+        settle(i, at, this.#await(begun, timeout, deadline), handle);
     }
-    for (let i = 0; i < count && first === OK; i++)
-      first = load(requests! + BigInt(i * REQUEST_BYTES), REQUEST_BYTES).getInt32(REQUEST_STATUS, true);
-    return first;
+    if (failure === undefined) return OK;
+    this.#process.error.failure = failure; // the latest one is to be that of the status
+    return failure.status;
   }
 
-  // Writes what a request came to.
-  #settle(at: Pointer, answer: Answer | number, handle: number | bigint): void {
+  // Writes what a request came to; tells the status.
+  #settle(at: Pointer, answer: Answer | number, handle: number | bigint): number {
     const result = at + BigInt(REQUEST_RESULT);
     storeVoid(result);
     let status = typeof answer === 'number' ? answer : this.#tell(answer, handle, result);
@@ -195,6 +202,7 @@ export class Calls {
       status = NO_MEMORY;
     scratch().view.setInt32(0, status, true);
     store(at + BigInt(REQUEST_STATUS), 4);
+    return status;
   }
 
   // The first half of a call: sent with a reply, or on the own thread all of it. A status: it was not sent.
@@ -298,6 +306,7 @@ export class Calls {
             )
         : (status, answer) => this.#callDone(done, user, status, answer);
     const status = this.#sendPending(target, op, timeout, complete);
+    if (status === OK && done === 0n) this.#process.queues.expect(queue as number);
     return status === OK ? OK : error.fail(status, handle);
   }
 

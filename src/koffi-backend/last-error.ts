@@ -1,5 +1,6 @@
 // What haft_last_error tells: the latest failure of JavaScript's own thread, and that of all other threads together,
-// which koffi does not tell apart. Failures are kept here and written for C when it asks.
+// which koffi does not tell apart. So the latter is told to whoever asks before another function is called; after that it is
+// HAFT_E_BACKEND, with the text. Failures are kept here and written for C when it asks.
 import { Buffer } from 'node:buffer';
 import { STATUSES } from '../constants.js';
 import { statusName } from '../errors.js';
@@ -7,11 +8,12 @@ import { Lasting, type Pointer } from './memory.js';
 
 const STRUCT_BYTES = 48; // haft_error
 const TEXT_BYTES = 4096;
+const ANSWERS = 64;
 const STATUS = 4;
 const HANDLE = 8;
 const NAME = 16;
 
-interface Failure {
+export interface Failure {
   readonly status: number;
   readonly handle: unknown;
   readonly name: string;
@@ -32,12 +34,31 @@ export function nameOf(status: number): string {
   return DESCRIPTIONS.has(status) ? statusName(status) : 'HAFT_E_UNKNOWN';
 }
 
+const NONE: Failure = { status: 0, handle: 0, name: 'HAFT_OK', message: messageOf(0), stack: '' };
+const BACKEND = STATUSES.HAFT_E_BACKEND.status;
+
+function ofSomeThread({ name, message, stack }: Failure): Failure {
+  const text = `koffi does not tell threads apart; the latest failure of any but JavaScript's own: ${name}: ${message}`;
+  return { status: BACKEND, handle: 0, name: nameOf(BACKEND), message: text, stack };
+}
+
 export class LastError {
-  #failure: Failure = { status: 0, handle: 0, name: 'HAFT_OK', message: messageOf(0), stack: '' };
-  #memory: Lasting | undefined;
+  /** The latest one, which may be put back after others. */
+  failure: Failure = NONE;
+  /** How many functions had been called. */
+  at = 0;
+  readonly #now: () => number;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Each answer stands until as many others were asked for: threads may read theirs at the same time. */
+  readonly #memories: Lasting[] = [];
+  #asked = 0;
 
   get status(): number {
-    return this.#failure.status;
+    return this.failure.status;
   }
 
   clear(): void {
@@ -45,32 +66,38 @@ export class LastError {
   }
 
   get message(): string {
-    return this.#failure.message;
+    return this.failure.message;
   }
 
   /** As results of requests tell it. */
   get text(): string {
-    return `${this.#failure.name}: ${this.#failure.message}`;
+    return `${this.failure.name}: ${this.failure.message}`;
   }
 
   /** Returns the status. */
   fail(status: number, handle: unknown = 0, message = messageOf(status)): number {
-    this.#failure = { status, handle, name: nameOf(status), message, stack: '' };
+    this.at = this.#now();
+    this.failure = { status, handle, name: nameOf(status), message, stack: '' };
     return status;
   }
 
   /** @param text Name, message and stack, with NUL between them. */
   failText(status: number, handle: unknown, text: string): number {
     const [name = '', message = '', stack = ''] = text.split('\0');
-    this.#failure = { status, handle, name, message, stack };
+    this.at = this.#now();
+    this.failure = { status, handle, name, message, stack };
     return status;
   }
 
-  /** Writes it where C may read it until the next time. */
-  write(): Pointer {
-    this.#memory ??= new Lasting(STRUCT_BYTES + TEXT_BYTES);
-    const { at, bytes, view } = this.#memory;
-    const { status, handle, name, message, stack } = this.#failure;
+  /**
+   * Writes it where C may read it until the next time.
+   * @param isAnybodys It may well be another thread's than the one that asks.
+   */
+  write(isAnybodys: boolean): Pointer {
+    const turn = this.#asked++ % ANSWERS;
+    this.#memories[turn] ??= new Lasting(STRUCT_BYTES + TEXT_BYTES);
+    const { at, bytes, view } = this.#memories[turn];
+    const { status, handle, name, message, stack } = isAnybodys ? ofSomeThread(this.failure) : this.failure;
     const isHandle = typeof handle === 'number' && Number.isInteger(handle);
     view.setUint32(0, STRUCT_BYTES, true);
     view.setInt32(STATUS, status, true);

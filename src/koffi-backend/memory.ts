@@ -17,6 +17,12 @@ interface Library {
 }
 
 const SCRATCH_BYTES = 4096;
+// As <sys/mman.h> has them on Linux, x64 and arm64.
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_PRIVATE = 2;
+const MAP_ANONYMOUS = 0x20;
+const MADV_WIPEONFORK = 18;
 
 let loaded: Library | undefined;
 
@@ -39,12 +45,27 @@ export class Lasting {
   readonly bytes: Buffer;
   readonly view: DataView;
 
-  constructor(size: number) {
-    this.at = koffi().alloc('uint8_t', size) as Pointer;
+  constructor(size: number, at?: Pointer) {
+    this.at = at ?? (koffi().alloc('uint8_t', size) as Pointer);
     const buffer = koffi().view(this.at, size);
     this.bytes = Buffer.from(buffer);
     this.bytes.fill(0);
     this.view = new DataView(buffer);
+  }
+
+  /**
+   * Pages that a forked child finds empty, where the system has them (Linux): C there must not come into JavaScript, which
+   * runs in the parent only.
+   */
+  static emptyInChildren(size: number): Lasting {
+    if (process.platform !== 'linux') return new Lasting(size);
+    const library = koffi().load(null);
+    const map = library.func('mmap', 'intptr_t', ['intptr_t', 'size_t', 'int', 'int', 'int', 'int64_t']);
+    const advise = library.func('madvise', 'int', ['intptr_t', 'size_t', 'int']);
+    const at = map(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) as number | bigint;
+    if (Number(at) === -1) return new Lasting(size);
+    advise(at, size, MADV_WIPEONFORK); // an older system leaves them as they are
+    return new Lasting(size, BigInt(at));
   }
 }
 

@@ -18,10 +18,18 @@ export class Process {
   readonly #realms = new Map<number, Realm>();
   readonly #numbers = new Set<number>();
   #epoch = 0;
-  readonly #ownError = new LastError();
-  readonly #relayedError = new LastError();
+  readonly #ownError = new LastError(() => 0);
+  readonly #relayedError = new LastError(() => this.relays);
   /** The callback that runs now came from another thread than JavaScript's. */
   relayed = false;
+
+  /** Functions that other threads have called. */
+  relays = 0;
+
+  /** Whether the latest failure cannot be the one that the thread means whose callback runs: something was called since. */
+  get hasMovedOn(): boolean {
+    return this.relayed && this.#relayedError.at !== this.relays;
+  }
 
   /** What the latest failure was, on the thread whose callback runs. */
   get error(): LastError {

@@ -24,6 +24,9 @@ const RESULT = 16;
 const EFD_CLOEXEC = 0x80000;
 const EFD_NONBLOCK = 0x800;
 
+/** Never changes: to sleep for a time. */
+const NOTHING = new Int32Array(new SharedArrayBuffer(4));
+
 interface Descriptors {
   open(initial: number, flags: number): number;
   write(descriptor: number, from: Uint8Array, bytes: number): number;
@@ -51,6 +54,8 @@ interface Queue {
   readonly descriptor: number;
   /** Addresses of haft_completion, the oldest first. */
   readonly completions: Pointer[];
+  /** Completions that are still to come. */
+  expected: number;
 }
 
 export class Queues {
@@ -77,7 +82,7 @@ export class Queues {
     if (descriptor < 0) return INTERNAL;
     this.#generations.set(number, (this.#generations.get(number) ?? 0) + 1);
     const queue = this.#idOf(number);
-    this.#queues.set(queue, { descriptor, completions: [] });
+    this.#queues.set(queue, { descriptor, completions: [], expected: 0 });
     return { queue, descriptor };
   }
 
@@ -93,11 +98,23 @@ export class Queues {
     if (found.completions.length === 0 && timeout !== 0 && this.#process.relayed)
       for (const realm of this.#process.realms) realm.serve();
     const completion = found.completions.shift();
-    if (completion === undefined) return timeout === 0 ? TIMEOUT : this.#process.relayed ? BACKEND : DEADLOCK;
+    if (completion === undefined) {
+      if (timeout === 0) return TIMEOUT;
+      if (this.#process.relayed) return BACKEND;
+      if (found.expected > 0 || timeout < 0) return DEADLOCK; // only this thread could bring it
+      Atomics.wait(NOTHING, 0, 0, timeout);
+      return TIMEOUT;
+    }
     if (found.completions.length === 0) descriptors()!.read(found.descriptor, EIGHT, 8);
     libc().copy(to, completion, COMPLETION_BYTES);
     libc().free(completion);
     return OK;
+  }
+
+  /** A call was sent whose completion is to come. */
+  expect(queue: number): void {
+    const found = this.#queues.get(queue);
+    if (found !== undefined) found.expected++;
   }
 
   /** @param writeResult Writes the result, which is the receiver's from now on. */
@@ -115,6 +132,7 @@ export class Queues {
       this.#drop(completion);
       return;
     }
+    found.expected--;
     if (found.completions.push(completion) === 1) descriptors()!.write(found.descriptor, ONE, 8);
   }
 

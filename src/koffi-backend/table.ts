@@ -40,6 +40,7 @@ const ALL_SHARDS = 0xffffffff;
 const USERS = 0xff0000;
 const LEVELS = EVENT.empty | EVENT.full | EVENT.closing;
 const EVENTS = EVENT.drained | EVENT.reclaimed | EVENT.collected | LEVELS | USERS;
+const BUSY = 'callers of other threads wait for the event loop, whatever is said here';
 const WAITS = 'it would have to wait, for which koffi has no thread';
 
 /** An integer of C's: koffi gives those beyond 2^53 as BigInts. */
@@ -141,7 +142,7 @@ function entries(process: Process): readonly Entry[] {
   };
   const blocking = (id: Integer) => {
     if (open(id) === undefined) return fail(CLOSED);
-    return process.relayed ? fail(REALM) : OK; // nobody could be waiting meanwhile
+    return process.relayed ? fail(REALM) : fail(BACKEND, 0, BUSY);
   };
   const wait = (id: Integer, events: number, timeout: Integer, to: MaybePointer) => {
     if (to !== null) storeUint32(to, 0);
@@ -220,7 +221,7 @@ function entries(process: Process): readonly Entry[] {
       STATUS,
     ],
     ['void(void *)', (value: MaybePointer) => calls.free(value), undefined],
-    ['void *()', () => process.error.write(), null],
+    ['void *()', () => process.error.write(process.hasMovedOn), null],
     ['void *(int32_t)', (status: number) => lastingText(nameOf(status)), null],
     ['void *(int32_t)', (status: number) => lastingText(messageOf(status)), null],
     [
@@ -251,7 +252,7 @@ function entries(process: Process): readonly Entry[] {
 export function makeTable(process: Process): Pointer {
   const k = koffi();
   const list = entries(process);
-  const table = new Lasting(HEAD_BYTES + list.length * POINTER_BYTES);
+  const table = Lasting.emptyInChildren(HEAD_BYTES + list.length * POINTER_BYTES);
   table.view.setUint32(0, table.bytes.length, true);
   table.view.setUint16(4, VERSION_MAJOR, true);
   table.view.setUint16(6, VERSION_MINOR, true);
@@ -262,18 +263,25 @@ export function makeTable(process: Process): Pointer {
       type = k.pointer(k.proto(signature));
       types.set(signature, type);
     }
-    const callback = k.register(guarded(process, act, failed), type);
+    // Those that give no status change no error.
+    const callback = k.register(guarded(process, act, failed, signature.startsWith('int32_t')), type);
     table.view.setBigUint64(HEAD_BYTES + i * POINTER_BYTES, callback, true);
   }
   return table.at;
 }
 
 // Knows on which thread it began, and does not throw.
-function guarded(process: Process, act: Entry[1], failed: unknown): (...args: unknown[]) => unknown {
+function guarded(
+  process: Process,
+  act: Entry[1],
+  failed: unknown,
+  isCounted: boolean,
+): (...args: unknown[]) => unknown {
   return function entry(...args) {
     const outer = process.relayed;
     try {
       process.relayed = isRelayed(entry);
+      if (isCounted && process.relayed) process.relays++;
       return act(...args);
     } catch (error) {
       // Of haft's own, or the stack is full.

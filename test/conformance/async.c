@@ -317,13 +317,20 @@ CASE(7, 25, BOTH | MAY_LACK, "`*descriptor` is readable while the queue has comp
   EXPECT(haft_queue_close(queue), HAFT_OK);
 }
 
+/* A backend that cannot wait ends the case here: without the queue. */
+static haft_status next_or_close(haft_queue queue, int64_t timeout, haft_completion *completion) {
+  const haft_status status = haft_queue_next(queue, timeout, completion);
+  if (status == HAFT_E_BACKEND) haft_queue_close(queue);
+  return status;
+}
+
 CASE(7, 26, BOTH | MAY_LACK, "haft_queue_next: HAFT_E_TIMEOUT where there is none; with timeout 0 at once.") {
   haft_queue queue;
   haft_completion completion;
   int descriptor;
   EXPECT(haft_queue_open(&queue, &descriptor), HAFT_OK);
   EXPECT(haft_queue_next(queue, 0, &completion), HAFT_E_TIMEOUT);
-  EXPECT(haft_queue_next(queue, 1, &completion), HAFT_E_TIMEOUT);
+  TOLD(next_or_close(queue, 1, &completion), HAFT_E_TIMEOUT);
   EXPECT(haft_queue_close(queue), HAFT_OK);
 }
 
@@ -333,11 +340,11 @@ CASE(7, 27, FOREIGN | MAY_LACK, "haft_queue_next waits for a completion.") {
   int descriptor;
   EXPECT(haft_queue_open(&queue, &descriptor), HAFT_OK);
   EXPECT(send_to(queue, target("echo", "f64"), &one, 1, &queue), HAFT_OK);
-  EXPECT(haft_queue_next(queue, -1, &completion), HAFT_OK);
+  TOLD(next_or_close(queue, -1, &completion), HAFT_OK);
   EQUAL(completion.status, HAFT_OK);
   CHECK(completion.user == &queue);
   EXPECT(send_to(queue, target("faults", "soon"), &one, 1, &queue), HAFT_OK);
-  EXPECT(haft_queue_next(queue, WAIT, &completion), HAFT_OK);
+  TOLD(next_or_close(queue, WAIT, &completion), HAFT_OK);
   TOLD(completion.status, HAFT_OK);
   EQUAL(completion.result.as.f64, 1);
   EXPECT(haft_queue_close(queue), HAFT_OK);

@@ -29,7 +29,19 @@ const { values, positionals } = parseArgs({
   },
 });
 const only = values.only?.split(',');
-const say = (what) => fs.writeSync(1, `${JSON.stringify(what)}\n`);
+
+// All of it before the next case begins, also where stdout is a pipe that is full.
+function say(what) {
+  let rest = Buffer.from(`${JSON.stringify(what)}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(fs.writeSync(1, rest));
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
 
 const library = koffi.load(positionals[0]);
 const Case = koffi.struct('haft_conformance_case', {

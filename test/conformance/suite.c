@@ -106,7 +106,7 @@ void failed(const char *file, int line, const char *format, ...) {
   va_end(args);
 }
 
-static void refused(const char *format, ...) {
+void refused(const char *format, ...) {
   va_list args;
   va_start(args, format);
   note(HAFT_CONFORMANCE_REFUSED, format, args);

@@ -55,6 +55,7 @@ bool await(bool condition, const char *file, int line, const char *what);
 /* ---- Checks. Each ends the case where it fails; on a thread that the case started it is only told ---- */
 
 void failed(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void refused(const char *format, ...) __attribute__((format(printf, 1, 2))); /* it lacks what the case needs, and said so */
 void expect_status(const char *file, int line, const char *what, haft_status got, haft_status wanted);
 void expect_told(const char *file, int line, const char *what, haft_status got, haft_status wanted);
 void expect_number(const char *file, int line, const char *what, double got, double wanted);
