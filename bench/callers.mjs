@@ -15,6 +15,12 @@ export class Callee {
   }
 }
 
+// A closure of its own over a callee, for callbacks that need not look their object up.
+export function makeClosure() {
+  const callee = new Callee();
+  return (x) => callee.add(x);
+}
+
 // start(threads, milliseconds, pause in microseconds) returns at once; `napi-tsfn-wait` has one thread only.
 export async function makeCaller(subject) {
   if (subject === 'haft') {
@@ -26,9 +32,7 @@ export async function makeCaller(subject) {
       close: () => registry.close(),
     };
   }
-  // A closure of its own: the callback need not look its object up.
-  const callee = new Callee();
-  const add = (x) => callee.add(x);
+  const add = makeClosure();
   if (subject === 'napi-tsfn-wait') {
     return { start: (_, milliseconds, pause) => addon().callTsfn(add, milliseconds, pause), close() {} };
   }

@@ -17,6 +17,8 @@ import * as publish from './benches/publish.mjs';
 import * as sameThread from './benches/same-thread.mjs';
 import * as stream from './benches/stream.mjs';
 import * as table from './benches/table.mjs';
+import * as trampoline from './benches/trampoline.mjs';
+import * as trampolineLoaded from './benches/trampoline-loaded.mjs';
 
 export const benches = {
   table,
@@ -28,5 +30,7 @@ export const benches = {
   'call-loaded': callLoaded,
   loop,
   'same-thread': sameThread,
+  trampoline,
+  'trampoline-loaded': trampolineLoaded,
   stream,
 };

@@ -33,6 +33,7 @@ function notes(row) {
   if (row.perSecond) said.push(`${figure(row.perSecond)} a second`);
   if (row.p99Microseconds) said.push(`p99 ${figure(row.p99Microseconds)} us`);
   if (row.bytesPerHandle) said.push(`${figure(row.bytesPerHandle)} bytes a handle`);
+  if (row.bytesPerClosure) said.push(`${figure(row.bytesPerClosure)} bytes a closure`);
   if (row.contended) said.push('contended');
   return said.join(', ');
 }

@@ -91,6 +91,32 @@ export const REQUIRED = [
     within('loop', 'an HTTP request', 50, { asked: 'http', full }),
   ]),
   times('same-thread', 'C on the realm’s thread', 'koffi-registered', {}, 1.3),
+  {
+    bench: 'trampoline',
+    what: 'on JavaScript’s thread, haft over koffi',
+    atMost: 1.25,
+    reached: (row) => {
+      const params = { op: 'call', thread: 'same' };
+      return row('haft', params).ns / row('koffi', params).ns;
+    },
+  },
+  times('trampoline', 'from another thread', 'koffi', { op: 'call', thread: 'foreign' }, 10),
+  times('trampoline', 'bind + unbind', 'koffi', { op: 'bind' }, 5),
+  {
+    bench: 'trampoline',
+    what: 'bytes a bound closure beside itself, 1e6 of them',
+    atMost: 200,
+    reached: (row) => row('haft', { op: 'hold', live: 1000000 }).bytesPerClosure,
+  },
+  ...CALLERS.map((callers) =>
+    times(
+      'trampoline-loaded',
+      `${BUSY} busy threads, ${callers} caller${callers > 1 ? 's' : ''}`,
+      'koffi',
+      { busy: BUSY, callers },
+      1,
+    ),
+  ),
   times('stream', 'in total', 'big-old-map', {}, 2),
   {
     bench: 'stream',

@@ -4,7 +4,7 @@ import { median } from './median.mjs';
 const round1 = (x) => Math.round(x * 10) / 10;
 
 // What a bench may give beside `ns`.
-const EXTRAS = ['perSecond', 'p99Microseconds', 'bytesPerHandle'];
+const EXTRAS = ['perSecond', 'p99Microseconds', 'bytesPerHandle', 'bytesPerClosure'];
 
 function row(bench, subject, results, contended) {
   const [{ params, impossible }] = results;

@@ -1,10 +1,11 @@
 // Tests the core without Node: each program of test/native, linked with native/core, built plain, with
 // ThreadSanitizer, and with AddressSanitizer and UBSan; and each Promela model of test/models.
 //
-//     node scripts/test-native.mjs [--long] [--build NAME] [--timeout SECONDS] [--json FILE] [NAME...]
+//     node scripts/test-native.mjs [--long] [--build NAME] [--arm64] [--timeout SECONDS] [--json FILE] [NAME...]
 //
 //   --long     twenty times the work in the programs
 //   --build    only this build of the programs: plain, tsan or asan
+//   --arm64    the programs alone, cross-compiled, under qemu-aarch64; skipped where the tools are missing
 //   --timeout  seconds a run of a program, instead of what it says itself
 //   --json     the counts, and each result: { passed, failed, skipped, results: [{ name, error }] }
 //   NAME       only programs and models whose name contains it
@@ -32,6 +33,7 @@ const { values: options, positionals: filters } = parseArgs({
   options: {
     long: { type: 'boolean', default: false },
     build: { type: 'string' },
+    arm64: { type: 'boolean', default: false },
     timeout: { type: 'string' },
     json: { type: 'string' },
   },
@@ -43,6 +45,7 @@ const builds = {
   tsan: ['-fsanitize=thread'],
   asan: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
 };
+const arm64 = { cc: 'aarch64-linux-gnu-gcc', cxx: 'aarch64-linux-gnu-g++', run: 'qemu-aarch64' };
 const common = ['-O2', '-g', '-fno-omit-frame-pointer', '-Wall', '-Wextra', '-pthread'];
 const includes = ['-Inative/include', '-Inative/core', '-Inative'];
 
@@ -58,10 +61,10 @@ const selected = (file) => filters.length === 0 || filters.some((part) => path.b
 // ---- Programs ----
 
 class Compiler {
-  #tools = compilers();
+  #tools = options.arm64 ? crossCompilers() : compilers();
   #made = new Map();
   #headers = hash(
-    ...['native', 'test/native']
+    ...['native', 'test/native', 'test/hosts']
       .flatMap((folder) => files(folder, ['.h', '.hpp'], true))
       .flatMap((file) => [file, hashFile(file)]),
   );
@@ -104,7 +107,7 @@ class Compiler {
 
   /** The executable of a program under one build, with these flags more. */
   async program(source, build, more) {
-    const flags = [...builds[build], ...more];
+    const flags = [...flagsOf(build), ...more];
     const core = files('native/core', ['.cc', '.S']);
     // All to the end, so that no compiler is still at work when the first failure is told.
     const objects = await Promise.allSettled(
@@ -113,12 +116,21 @@ class Compiler {
     const failed = objects.find(({ status }) => status === 'rejected');
     if (failed) throw failed.reason;
     const made = objects.map(({ value }) => value);
-    const args = [...builds[build], '-pthread', ...made, '-ldl', '-lm'];
+    const args = [...flagsOf(build), '-pthread', ...made, '-ldl', '-lm'];
     const key = hash(this.#tools.cxx.version, ...args);
     const name = `-${path.parse(source).name}-${build}`;
     return limit(() => this.#make(key, name, this.#tools.cxx, args, source));
   }
 }
+
+/** As `compilers` gives them. */
+function crossCompilers() {
+  const tool = (command) => ({ command, program: command, before: [], version: command });
+  return { cc: tool(arm64.cc), cxx: tool(arm64.cxx) };
+}
+
+// Static: there need be no system for that processor to take the libraries from.
+const flagsOf = (build) => [...builds[build], ...(options.arm64 ? ['-static'] : [])];
 
 // As many compilers at once as there are cores.
 const waiting = [];
@@ -150,6 +162,7 @@ function sanitizerEnvironment() {
 
 /** ThreadSanitizer refuses some layouts of the address space: then programs run without its randomisation. */
 async function launcher(build) {
+  if (options.arm64) return [arm64.run];
   if (build !== 'tsan' || !which('setarch')) return [];
   const { status } = await execute('setarch', ['-R', 'true']);
   return status === 0 ? ['setarch', '-R'] : [];
@@ -174,6 +187,7 @@ async function program(compiler, source, build) {
 
 function buildsOf(source) {
   const named = heading(source, 'builds') ?? Object.keys(builds);
+  if (options.arm64) return named.filter((build) => build === 'plain');
   const unknown = named.find((build) => !(build in builds));
   if (unknown) throw new Plain(`${source} names the build "${unknown}"; there are plain, tsan and asan.`);
   return options.build === undefined ? named : named.filter((build) => build === options.build);
@@ -249,18 +263,26 @@ await run(async () => {
   };
 
   const sources = files('test/native', ['.cc', '.c']).filter(selected);
-  if (sources.length > 0) {
+  const missing = Object.values(arm64).filter((tool) => !which(tool));
+  if (options.arm64 && missing.length > 0) {
+    counts.skipped += sources.length;
+    console.log(
+      `skip   --arm64 needs ${missing.join(', ')} (Debian: apt-get install qemu-user g++-aarch64-linux-gnu)`,
+    );
+  } else if (sources.length > 0) {
     const compiler = new Compiler();
     const runs = sources.flatMap((source) => buildsOf(source).map((build) => ({ source, build })));
     // Build all first, then run one at a time: a stress program wants every core for itself.
     const flags = (source) => heading(source, 'flags') ?? [];
     await Promise.allSettled(runs.map(({ source, build }) => compiler.program(source, build, flags(source))));
     for (const { source, build } of runs) {
-      await report(`${path.parse(source).name} (${build})`, () => program(compiler, source, build));
+      await report(`${path.parse(source).name} (${options.arm64 ? 'arm64' : build})`, () =>
+        program(compiler, source, build),
+      );
     }
   }
 
-  const models = files('test/models', ['.pml']).filter(selected);
+  const models = options.arm64 ? [] : files('test/models', ['.pml']).filter(selected);
   const searches = models.flatMap((file) => [
     { file },
     ...(heading(file, 'breaks') ?? []).map((rule) => ({ file, rule })),
@@ -268,7 +290,7 @@ await run(async () => {
   if (searches.length > 0 && !which('spin')) {
     counts.skipped += searches.length;
     console.log('skip   the models of test/models need spin: install it (Debian: apt-get install spin)');
-  } else {
+  } else if (searches.length > 0) {
     compilers();
     await pool(searches, ({ file, rule }) =>
       report(`${path.basename(file)}${rule ? ` with ${rule}` : ''}`, () => model(file, rule)),

@@ -121,9 +121,11 @@ export function bitsOf(wire: WireName, value: unknown): bigint | undefined {
     case 'bool':
       return typeof value === 'boolean' ? BigInt(value) : undefined;
     case 'i32':
-      return (value as number) >> 0 === value ? BigInt.asUintN(64, BigInt(value)) : undefined;
+      return typeof value === 'number' && value >> 0 === value
+        ? BigInt.asUintN(64, BigInt(value))
+        : undefined;
     case 'u32':
-      return (value as number) >>> 0 === value ? BigInt(value) : undefined;
+      return typeof value === 'number' && value >>> 0 === value ? BigInt(value) : undefined;
     case 'i8':
     case 'u8':
     case 'i16':

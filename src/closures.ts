@@ -15,7 +15,7 @@ const MISUSED_NEXT =
 
 /** What user data that names no closure comes to; anything else has its own text. */
 const WRONG_HANDLE: ReadonlySet<number> = new Set(
-  (['HAFT_E_FORGED', 'HAFT_E_STALE', 'HAFT_E_KIND', 'HAFT_E_CLOSED'] as const).map(
+  (['HAFT_E_FORGED', 'HAFT_E_STALE', 'HAFT_E_MOVED', 'HAFT_E_KIND', 'HAFT_E_CLOSED'] as const).map(
     (code) => STATUSES[code].status,
   ),
 );
@@ -208,23 +208,21 @@ export class Closures implements TrampolineHost {
   }
 
   threw(error: unknown, handle: Handle, of: Kind, name: string, mayThrow: boolean): boolean {
-    const place = { kindName: of.name, name };
-    if (this.#isFramed()) this.#keep({ error, handle, place });
-    else if (mayThrow) return true;
-    else this.#table.report(error, handle, place);
+    if (mayThrow && !this.#isFramed()) {
+      noteThrown();
+      return true;
+    }
+    this.#keep({ error, handle, place: { kindName: of.name, name } });
     return false;
   }
 
   #tell(thrown: Thrown, throughKoffi: boolean): void {
     this.#thrown = undefined;
-    if (this.#isFramed()) {
-      this.#keep(thrown);
-    } else if (throughKoffi) {
+    if (throughKoffi && !this.#isFramed()) {
       noteThrown();
       throw thrown.error;
-    } else {
-      this.#table.report(thrown.error, thrown.handle, thrown.place);
     }
+    this.#keep(thrown);
   }
 
   // Whether `invoke` made the call of C that this closure was called by, and not another one inside that.
@@ -232,8 +230,9 @@ export class Closures implements TrampolineHost {
     return frame !== undefined && frame.depth === depth;
   }
 
+  // For the innermost `invoke` if there is one, and for its first exception; else for whoever listens.
   #keep(thrown: Thrown): void {
-    if (frame!.thrown === undefined) frame!.thrown = thrown;
+    if (frame !== undefined && frame.thrown === undefined) frame.thrown = thrown;
     else this.#table.report(thrown.error, thrown.handle, thrown.place);
   }
 

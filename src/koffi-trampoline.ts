@@ -71,7 +71,7 @@ export class KoffiTrampoline {
     return (
       kind === this.#kind &&
       shape.op === this.#shape.op &&
-      shape.text === this.#shape.text &&
+      shape.key === this.#shape.key &&
       shape.isPost === this.#shape.isPost &&
       Object.is(shape.options.onError, onError) &&
       Object.is(shape.options.onPosted, onPosted)

@@ -225,7 +225,7 @@ export class Shape {
     return this.returns !== undefined && this.args.every((arg) => arg !== undefined);
   }
 
-  /** As C has it; two that have the same text have the same types. */
+  /** As C has it. */
   get text(): string {
     const { args, returns = 'void', name = '' } = this.options;
     const nameOf = (type: unknown) =>
@@ -235,6 +235,13 @@ export class Shape {
     const through = this.through === 0n ? '' : ` by 0x${this.through.toString(16)}`;
     const signature = `${nameOf(returns)}(${args.map(nameOf).join(', ')}), user data ${this.userData}${through}`;
     return name === '' ? signature : `${name}: ${signature}`;
+  }
+
+  /** Two that have the same one have the same types, whatever these are called. */
+  get key(): string {
+    const { args, returns = 'void', name = '' } = this.options;
+    const nameOf = (type: unknown) => wireNameOf(type) ?? (type as { name?: string }).name ?? String(type);
+    return [name, nameOf(returns), ...args.map(nameOf), this.userData, this.through].join();
   }
 
   /** As a closure is called: by a message, without the user data. */
@@ -250,16 +257,17 @@ const kinds = new Map<string, Kind>();
 // The kind of closures, or of objects of closures, that serve these shapes.
 function kindOf(shapes: readonly Shape[], isFunction: boolean): Kind {
   const isRef = shapes.every(({ options }) => options.ref !== false);
-  const texts = shapes.map((shape) => (isFunction ? shape.text : `${shape.op}:${shape.text}`));
-  const modes = shapes.map(({ isPost }) => (isPost ? 'post' : 'call')).join();
-  const key = `${isFunction ? 'trampoline' : 'trampolines'} ${texts.join(' ')}${isRef ? '' : ' unref'}`;
-  const full = modes.includes('post') ? `${key} ${modes}` : key;
-  let kind = kinds.get(full);
+  const marks = (shape: Shape) => `${isFunction ? '' : shape.op}${shape.isPost ? ' post' : ''}`;
+  const key = `${isFunction} ${isRef} ${shapes.map((shape) => `${marks(shape)} ${shape.key}`).join('; ')}`;
+  let kind = kinds.get(key);
   if (kind === undefined) {
+    const texts = shapes.map(
+      (shape) => `${isFunction ? '' : `${shape.op} `}${shape.text}${shape.isPost ? ', post' : ''}`,
+    );
     const signatures = Object.fromEntries(shapes.map((shape) => [shape.op, shape.signature]));
-    const name = shortened(full);
+    const name = shortened(`trampoline ${texts.join('; ')}${isRef ? '' : ', unref'}`);
     kind = new Kind(name, signatures as unknown as Signatures, isFunction, {}, true);
-    kinds.set(full, kind);
+    kinds.set(key, kind);
   }
   return kind;
 }

@@ -155,6 +155,7 @@ export class Wire {
   writeDirectInteger(type: number, value: number): boolean {
     if (type !== I32 || (value | 0) !== value) return false;
     this.i32[(DIRECT_REPLY + REPLY_VALUE) >> 2] = value;
+    this.i32[(DIRECT_REPLY + REPLY_TYPE) >> 2] = I32;
     this.i32[(DIRECT_REPLY + REPLY_STATUS) >> 2] = STATUSES.HAFT_OK.status;
     return true;
   }

@@ -122,7 +122,7 @@ describe('a slot on koffi', () => {
     };
     const slots = new Slots<Owner>(2);
     const { number, buffer } = slots.takeBlock(owner)!;
-    const mirror = new Mirror(slots.base);
+    const mirror = new Mirror(slots.base, slots.generationMask);
     const block = new Block(new Int32Array(buffer));
     mirror.addBlock(number, block);
     const issued = new Set<number>();

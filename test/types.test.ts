@@ -75,6 +75,9 @@ describe('types', () => {
       'host',
       'errors',
       'binding',
+      'c-types',
+      'scope',
+      'trampoline',
     ]) {
       const declared = readFileSync(join(root, 'dist', `${name}.d.ts`), 'utf8').replace(
         /\/\*\*[\s\S]*?\*\//g,

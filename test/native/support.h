@@ -785,7 +785,8 @@ class Consumer {
         memcpy(&bits, tail + (i - kInlineArgs) * 8, 8);
       }
       m->bits[i] = bits;
-      if (m->types[i] != HAFT_STR && m->types[i] != HAFT_BYTES) continue;
+      const bool text = m->types[i] == kWireText && bits != kNoText;
+      if (m->types[i] != HAFT_STR && m->types[i] != HAFT_BYTES && !text) continue;
       const uint32_t length = (uint32_t)(bits >> 32) & ~kAsciiFlag;
       m->ascii[i] = (bits >> 32) & kAsciiFlag;
       m->bits[i] = m->payload.size() | (uint64_t)length << 32;

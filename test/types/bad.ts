@@ -104,3 +104,58 @@ new HandleTable({ generations: 2 });
 // A HandleTable has no native side.
 // @ts-expect-error
 plain.drain();
+
+// Trampolines.
+const add = table.trampoline({ args: ['int', 'void *'], returns: 'int', userData: 1, onError: -1 });
+// @ts-expect-error
+add.bind((text: string) => text.length);
+// @ts-expect-error
+add.bind(() => 'text');
+// @ts-expect-error
+add.bind(async () => 1n);
+// @ts-expect-error
+add.bind(() => undefined);
+// The user data is not passed.
+// @ts-expect-error
+add.bind((_n: number, _userData: bigint) => 1);
+// @ts-expect-error
+add.bind(5);
+// @ts-expect-error
+add.bind((n) => n, { twice: true });
+// @ts-expect-error
+table.trampoline({ args: ['int', 'void *'], returns: 'int', userData: 1 });
+// @ts-expect-error
+table.trampoline({ args: ['int', 'void *'], returns: 'int', userData: 1, onError: 'none' });
+// @ts-expect-error
+table.trampoline({ args: ['int', 'void *'], returns: 'bool', userData: 1, onError: 0 });
+// @ts-expect-error
+table.trampoline({ args: ['int', 'void *'], returns: 'int', userData: 1, onError: -1, mode: 'post' });
+// @ts-expect-error
+table.trampoline({ args: ['int', 'void *'], returns: 'int', userData: 1, onError: -1, mode: 'send' });
+// @ts-expect-error
+table.trampoline({ args: ['integer', 'void *'], userData: 1 });
+// @ts-expect-error
+table.trampoline({ args: ['int', 'void *'] });
+// @ts-expect-error
+table.trampoline({ args: ['int', 'void *'], userData: { argument: 1 } });
+const longs = table.trampoline({ args: ['int64_t', 'void *'], returns: 'int64_t', userData: 1, onError: 0n });
+// An integer of 64 bits is a bigint.
+// @ts-expect-error
+longs.bind((n: number) => n);
+// @ts-expect-error
+longs.bind((n) => n + 1);
+// @ts-expect-error
+longs.bind(() => null);
+const groups = table.trampolines({ step: { args: ['void *', 'int'], userData: 0 } });
+// @ts-expect-error
+groups.bind({});
+// @ts-expect-error
+groups.bind({ step: (text: string) => text });
+// @ts-expect-error
+groups.bind(() => 1);
+// @ts-expect-error
+groups.bind({ step: () => {} }).pointer.other;
+// @ts-expect-error
+table.trampolines({ step: { args: ['void *'], returns: 'int', userData: 0 } });
+// @ts-expect-error
+table.invoke((n: number) => n, 'text');

@@ -86,3 +86,80 @@ for (const table of [new Registry(), new HandleTable()]) {
   const table: NativeApi[] = [api(), registry.api];
   void [other, live, delivered, path, version, table];
 }
+
+{
+  const registry = new Registry();
+  const compare = registry.trampoline({
+    args: ['const void *', 'const void *', 'void *'],
+    returns: 'int',
+    userData: 2,
+    onError: 0,
+  });
+  {
+    using bound = compare.bind((a, b) => {
+      const types: [bigint, bigint] = [a, b];
+      return types[0] < types[1] ? -1 : 1;
+    });
+    const pointer: bigint = bound.pointer;
+    const userData: Handle = bound.userData;
+    void [pointer, userData];
+  }
+  const everything = registry.trampoline({
+    args: [
+      'bool',
+      'int8_t',
+      'unsigned int',
+      'long',
+      'size_t',
+      'float',
+      'double',
+      'const char *',
+      'struct s *',
+      'void *',
+    ],
+    userData: 9,
+    timeoutMilliseconds: 5,
+    ref: false,
+  });
+  everything.bind((...args) => {
+    const types: [boolean, number, number, bigint, bigint, number, number, string | null, bigint] = args;
+    return types;
+  });
+  everything.bind(() => {});
+  everything.bind(async () => {});
+  everything.bind((yes) => yes, { once: true, scope: registry.scope() });
+  // The first argument is the user data: the closure has the others.
+  registry
+    .trampoline({ args: ['void *', 'int'], returns: 'bool', userData: 0, onError: false })
+    .bind((n: number) => n > 0);
+  // What 64 bits take: a bigint, a safe integer, for pointers null.
+  for (const answer of [1n, 1, null]) {
+    registry
+      .trampoline({ args: ['void *'], returns: 'void *', userData: 0, onError: answer })
+      .bind(() => answer);
+  }
+  registry
+    .trampoline({ args: ['void *'], returns: 'uint64_t', userData: 0, onError: 0 })
+    .bind(async () => 1n);
+  registry.trampoline({
+    args: ['void *'],
+    returns: 'int',
+    userData: 0,
+    onError: 0,
+    mode: 'post',
+    onPosted: 1,
+  });
+  // Found through a C function, it stays among the arguments.
+  registry
+    .trampoline({ args: ['void *', 'int'], userData: { argument: 0, through: 4096n } })
+    .bind((context: bigint, n: number) => [context, n]);
+  const group = registry.trampolines({
+    step: { args: ['void *', 'int'], userData: 0 },
+    final: { args: ['void *'], returns: 'double', userData: 0, onError: 0 },
+  });
+  const { pointer } = group.bind({ step: (n: number) => n, final: () => 1.5 });
+  const both: bigint[] = [pointer.step, pointer.final];
+  const notify: bigint = registry.destroyNotify;
+  const sum: number = registry.invoke((a: number, b: number) => a + b, 1, 2);
+  void [both, notify, sum];
+}
