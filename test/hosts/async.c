@@ -445,7 +445,8 @@ static atomic_llong sent_to_queues;
 static void open_close_send(int thread) {
   unsigned seed = 99u + (unsigned)thread;
   const Target sample = function("sample");
-  for (int i = 0; i < 400; i++) {
+  /* Until a message has met an open queue: on a busy machine one thread may be through before the others begin. */
+  for (int i = 0; i < 400 || sent_to_queues == 0; i++) {
     haft_completion completion;
     if (thread == 0) {
       haft_queue queue;
