@@ -481,11 +481,11 @@ class Consumer {
         asleep_ = true;
         rang_.wait(lock, [&] { return pending_rings_ > 0 || stop_; });
         asleep_ = false;
-        pending_rings_ = 0;
         if (stop_) {
           stop_ = false;
-          return;
+          return;  // a ring that nobody has answered stays: who rang took the doorbell's arm down
         }
+        pending_rings_ = 0;
       }
       drain();
       if (closed_) return;
