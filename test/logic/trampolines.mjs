@@ -664,6 +664,13 @@ async function struct() {
     assert.equal(point(bound.pointer, userData, 1, 2), -1);
     for (const { error } of await told(errors)) assert.equal(error.code, code);
   }
+  // Released by C: stale at once, though JavaScript has not dropped it yet.
+  let ran = 0;
+  const released = trampoline.bind(() => ++ran);
+  koffi.call(registry.destroyNotify, koffi.proto('void cb_destroy_notify(uintptr_t)'), released.userData);
+  assert.equal(point(released.pointer, released.userData, 1, 2), -1);
+  assert.equal(ran, 0);
+  assert.equal((await told(errors))[0].error.code, 'HAFT_E_STALE');
   const thrower = trampoline.bind(() => {
     throw new Error('in a struct');
   });
