@@ -6,6 +6,8 @@ import { errorOfStatus, HaftError } from './errors.js';
 import { type Handle, normalize } from './handle.js';
 import { type Kind, kind, type Op } from './kind.js';
 import { KoffiTrampoline } from './koffi-trampoline.js';
+import type { KoffiUser } from './koffi-way.js';
+import type { Mailboxes } from './mailbox.js';
 import type { TrampolineHost } from './trampoline.js';
 
 const THROWN_WORD = (EXCHANGE >> 2) + EXCHANGE_THROWN;
@@ -38,8 +40,7 @@ export interface ClosureTable {
   /** Also where native code has released it, and the drain has not seen it yet. */
   isLive(handle: number): boolean;
   isClosed(): boolean;
-  /** Runs the message that stands in the realm's memory. */
-  runDirect(): void;
+  readonly mailboxes: Mailboxes;
   /** Whether somebody listens to errors. */
   isHeard(): boolean;
   report(error: unknown, handle: number, place: Place): void;
@@ -72,10 +73,11 @@ const MisuseKind = kind(
   { name: 'haft.misuse' },
 );
 
-export class Closures implements TrampolineHost {
+export class Closures implements TrampolineHost, KoffiUser {
   readonly native: NativeRealm;
   readonly #table: ClosureTable;
-  readonly #i32: Int32Array;
+  readonly #mailboxes: Mailboxes;
+  readonly i32: Int32Array;
   /** By the kind's number: its handles keep the event loop alive. */
   readonly #keepsAlive = new Uint8Array(KINDS);
   /** So many closures keep the event loop alive. */
@@ -87,7 +89,8 @@ export class Closures implements TrampolineHost {
   constructor(table: ClosureTable) {
     this.native = table.native;
     this.#table = table;
-    this.#i32 = new Int32Array(table.native.buffer);
+    this.#mailboxes = table.mailboxes;
+    this.i32 = new Int32Array(table.native.buffer);
     all.add(this);
   }
 
@@ -166,11 +169,11 @@ export class Closures implements TrampolineHost {
   // ---- Messages of C on this thread, and exceptions ----
 
   /** C that koffi called calls a closure, or any object. */
-  runFromKoffi(): void {
+  run(): void {
     if (anyThrown) forgetThrown();
     depth++;
     try {
-      this.#table.runDirect();
+      this.#mailboxes.direct();
     } finally {
       depth--;
     }
@@ -181,7 +184,7 @@ export class Closures implements TrampolineHost {
   runFromAddon(): void {
     depth++;
     try {
-      this.#table.runDirect();
+      this.#mailboxes.direct();
     } finally {
       depth--;
     }
@@ -252,7 +255,7 @@ export class Closures implements TrampolineHost {
 
   /** Native code tells C that an exception is on its way, as long as none of JavaScript can run. */
   mark(isThrown: boolean): void {
-    if (!this.#table.isClosed()) this.#i32[THROWN_WORD] = isThrown ? 1 : 0;
+    if (!this.#table.isClosed()) this.i32[THROWN_WORD] = isThrown ? 1 : 0;
   }
 }
 

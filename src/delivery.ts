@@ -145,21 +145,14 @@ export class Delivery {
 
   /** As `direct`, of a trampoline. Most results are numbers: there is little between them and C. */
   closure(handle: number, op: Op, args: unknown): void {
-    const block = this.#mirror.blockOf(handle & INDEX_MASK);
-    const slot = handle & SLOT_MASK;
-    if (block === undefined || block.handles[slot] !== handle) {
-      this.direct(handle, op, args);
-      return;
-    }
+    // Native code has just found the handle live, on this thread: so it is ours.
+    const block = this.#mirror.blockOf(handle & INDEX_MASK)!;
+    const target = block.values[handle & SLOT_MASK];
     this.#wire.count(handle, RING_DELIVERED);
-    const target = block.values[slot];
     let result: unknown;
     try {
       // The most frequent case once more, small enough to be compiled into this one.
-      result =
-        op.isFunction && op.args.length === 1 && !(args instanceof Misfit)
-          ? (target as Target)(args)
-          : invoke(target, op, args);
+      result = op.isPlain && !(args instanceof Misfit) ? (target as Target)(args) : invoke(target, op, args);
       if (this.#closed) return;
       if (typeof result === 'number' && this.#wire.writeDirectInteger(op.returns, result)) return;
       if (!isThenable(result)) {

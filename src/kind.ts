@@ -130,6 +130,8 @@ export class Op {
   readonly args: readonly number[];
   readonly returns: number;
   readonly kindName: string;
+  /** A function of one argument: nothing has to be looked up, and no array taken apart. */
+  readonly isPlain: boolean;
   /** What its messages take the detour for: bits of `OPTION`. */
   readonly options: number;
   readonly batch: BatchOptions | undefined;
@@ -160,6 +162,7 @@ export class Op {
       (breaker ? OPTION.breaker : 0) |
       (signature.views ? OPTION.views : 0);
     this.args = (signature.args ?? []).map((type) => WIRE_TYPES[type]);
+    this.isPlain = isFunction && this.args.length === 1;
     this.returns = WIRE_TYPES[signature.returns ?? 'void'];
     const inlined = this.args.slice(0, INLINE_ARGS);
     // Views are not among what is read the quick way.

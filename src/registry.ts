@@ -24,7 +24,7 @@ import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
 import type { Kind, Signatures } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
-import { joinKoffi, type Koffi, type KoffiUser, leaveKoffi } from './koffi-way.js';
+import { joinKoffi, type Koffi, leaveKoffi } from './koffi-way.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
@@ -83,7 +83,6 @@ export class Registry extends Handles {
   readonly #alike = new Map<Kind, number>();
   /** The `register` of the koffi in use. */
   #koffi: unknown;
-  readonly #koffiUser: KoffiUser;
   readonly #waits: Events;
   readonly #collector: Collector;
   readonly #mover: Mover;
@@ -123,7 +122,6 @@ export class Registry extends Handles {
     this.#collector = new Collector(this.#collectable());
     this.#mover = new Mover(this.#movable());
     this.#closures = new Closures(this.#closureTable());
-    this.#koffiUser = { i32: this.#i32, run: () => this.#closures.runFromKoffi() };
     this.#departed = new Departed(this.#departedTable());
   }
 
@@ -176,8 +174,8 @@ export class Registry extends Handles {
   useKoffi<T>(koffi: Koffi<T>): this {
     this.requireOpen();
     if (this.#koffi === koffi.register || this.backend === 'koffi') return this;
-    this.#native.useKoffi(joinKoffi(koffi, this.#koffiUser));
-    leaveKoffi(this.#koffi, this.#koffiUser);
+    this.#native.useKoffi(joinKoffi(koffi, this.#closures));
+    leaveKoffi(this.#koffi, this.#closures);
     this.#koffi = koffi.register;
     return this;
   }
@@ -393,7 +391,7 @@ export class Registry extends Handles {
     this.#collector.close();
     this.#mover.close();
     this.#closures.close();
-    leaveKoffi(this.#koffi, this.#koffiUser);
+    leaveKoffi(this.#koffi, this.#closures);
     this.#mirror.clear();
     super.close();
   }
@@ -610,7 +608,7 @@ export class Registry extends Handles {
       isClosed: () => this.closed,
       isHeard: () => this.#events.listenerCount('error') > 0,
       isLive: (handle) => this.#checked(handle) === STATUSES.HAFT_OK.status,
-      runDirect: () => this.#mailboxes.direct(),
+      mailboxes: this.#mailboxes,
       report: (error, handle, place) => this.#report(error, handle, place),
       changed: () => this.#updateRef(),
     };

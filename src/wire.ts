@@ -46,6 +46,8 @@ const TYPE_MASK = 15;
 const LENGTH_MASK = ~ASCII_FLAG;
 const SHORT_TEXT = 24;
 const NO_TEXT = -1;
+/** A reply's status and type, which lie side by side, as one store: HAFT_OK and i32. */
+const OK_INTEGER = new Float64Array(new Int32Array([STATUSES.HAFT_OK.status, TYPES.i32]).buffer)[0]!;
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const SHARD_MASK = SHARDS - 1;
 
@@ -155,8 +157,7 @@ export class Wire {
   writeDirectInteger(type: number, value: number): boolean {
     if (type !== I32 || (value | 0) !== value) return false;
     this.i32[(DIRECT_REPLY + REPLY_VALUE) >> 2] = value;
-    this.i32[(DIRECT_REPLY + REPLY_TYPE) >> 2] = I32;
-    this.i32[(DIRECT_REPLY + REPLY_STATUS) >> 2] = STATUSES.HAFT_OK.status;
+    this.f64[(DIRECT_REPLY + REPLY_STATUS) >> 3] = OK_INTEGER;
     return true;
   }
 

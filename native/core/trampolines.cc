@@ -30,9 +30,15 @@ constexpr uint32_t kIntegerRegisters = 0, kFloatRegisters = 0;
 #endif
 constexpr uint32_t kRegisters = kIntegerRegisters + kFloatRegisters;
 
+constexpr uint8_t kAsItComes = 255;  // the bits of the argument are what lies in a message
+
 struct Trampoline {
   TrampolineSpec spec;
-  uint32_t shape;  // of its messages, if they are short: 0 with a text, or with more than kInlineArgs arguments
+  // Of its messages, if they are short: 0 with a text, or with more than kInlineArgs arguments.
+  uint32_t shape;
+  uint8_t short_args;                 // how many JavaScript sees,
+  uint8_t short_places[kInlineArgs];  // where each is,
+  uint8_t short_types[kInlineArgs];   // and its type, or kAsItComes
   uint8_t places[HAFT_ARGS_MAX];              // of each argument: a register, or kRegisters + a word of the stack
   std::atomic<uint64_t> realms[kRealms / 64];  // a bit each: it asked for this one
 };
@@ -54,24 +60,33 @@ bool is_passed(const TrampolineSpec &spec, uint32_t i) { return i != spec.user_d
 
 bool is_float(uint8_t type) { return type == HAFT_F64 || type == kWireF32; }
 
+// Whether the bits of an argument are what lies in a message.
+bool is_plain(uint8_t type) {
+  return type == HAFT_I32 || type == HAFT_U32 || type == kWireU64 || type == HAFT_I64 || type == HAFT_F64;
+}
+
 // Where the arguments are, and what their message looks like.
 void prepare(Trampoline &t) {
   uint32_t integers = 0, floats = 0, stack = 0, args = 0;
-  bool has_text = false;
+  bool is_short = true;
   t.shape = 1u << kShapeCellsShift;
   for (uint32_t i = 0; i < t.spec.count; i++) {
-    has_text = has_text || t.spec.types[i] == kWireText;
-    if (is_passed(t.spec, i)) {
-      if (args < kInlineArgs) t.shape |= (uint32_t)t.spec.types[i] << (4 * args);
-      args++;
-    }
-    if (is_float(t.spec.types[i]))
+    const uint8_t type = t.spec.types[i];
+    if (is_float(type))
       t.places[i] = (uint8_t)(floats < kFloatRegisters ? kIntegerRegisters + floats++ : kRegisters + stack++);
     else
       t.places[i] = (uint8_t)(integers < kIntegerRegisters ? integers++ : kRegisters + stack++);
+    if (!is_passed(t.spec, i)) continue;
+    is_short = is_short && args < kInlineArgs && type != kWireText;
+    if (is_short) {
+      t.shape |= (uint32_t)type << (4 * args);
+      t.short_places[args] = t.places[i];
+      t.short_types[args] = is_plain(type) ? kAsItComes : type;
+    }
+    args++;
   }
-  t.shape |= args << kShapeCountShift;
-  if (has_text || args > kInlineArgs) t.shape = 0;
+  t.short_args = (uint8_t)args;
+  t.shape = is_short ? t.shape | args << kShapeCountShift : 0;
 }
 
 bool is_wide(uint8_t type) { return is_float(type) || type == kWireU64 || type == HAFT_I64; }
@@ -169,14 +184,10 @@ void report(const Trampoline &t, haft_status status, uint64_t user_data) {
 uint64_t call_here(const Trampoline &t, const Target &target, const uint64_t *registers, const uint64_t *stack) {
   Realm &r = arena()->realms[target.realm];
   Cell &cell = r.direct[0];
-  uint32_t args = 0;
-  for (uint32_t i = 0; i < t.spec.count; i++) {
-    if (!is_passed(t.spec, i)) continue;
-    const uint8_t type = t.spec.types[i];
-    const uint64_t bits = argument_bits(t, i, registers, stack);
-    // Most are of these; as they come, they are what lies in a message.
-    const bool is_plain = type == HAFT_I32 || type == HAFT_U32 || type == kWireU64 || type == HAFT_I64 || type == HAFT_F64;
-    cell.args[args++] = is_plain ? bits : wire_bits(argument(type, bits));
+  for (uint32_t i = 0; i < t.short_args; i++) {
+    const uint32_t place = t.short_places[i];
+    const uint64_t bits = place < kRegisters ? registers[place] : stack[place - kRegisters];
+    cell.args[i] = t.short_types[i] == kAsItComes ? bits : wire_bits(argument(t.short_types[i], bits));
   }
   cell.handle = (double)target.handle;
   cell.op.store(t.spec.op, std::memory_order_relaxed);
