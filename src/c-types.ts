@@ -156,8 +156,15 @@ export function bitsOf(wire: WireName, value: unknown): bigint | undefined {
 
 /** What koffi gives for an argument, as haft's own trampolines give it. */
 export function fromKoffi(wire: WireName | undefined, value: unknown): unknown {
-  if (wire === 'i64' || wire === 'u64') return value === null ? 0n : BigInt(value as number | bigint);
+  // koffi 3.3 gives unsigned integers from 2^63 on as negative ones.
+  if (wire === 'u64') return unsigned(value as number | bigint | null);
+  if (wire === 'i64') return BigInt(value as number | bigint);
   return value;
+}
+
+/** An unsigned integer of 64 bits, or a pointer, as koffi gives it. */
+export function unsigned(value: number | bigint | null): bigint {
+  return BigInt.asUintN(64, BigInt(value ?? 0));
 }
 
 /** @throws HaftError `HAFT_E_ARGUMENT` */

@@ -1,8 +1,8 @@
 // What a registry does for its trampolines: binds closures, hears of misuse, and brings what closures throw to where
 // JavaScript called C.
 import type { NativeRealm } from './binding.js';
-import { EXCHANGE, EXCHANGE_THROWN, KINDS, STATUSES } from './constants.js';
-import { errorOfStatus, HaftError } from './errors.js';
+import { EXCHANGE, EXCHANGE_THROWN, KINDS } from './constants.js';
+import { type ErrorCode, HaftError, statusName } from './errors.js';
 import { type Handle, normalize } from './handle.js';
 import { type Kind, kind, type Op } from './kind.js';
 import { KoffiTrampoline } from './koffi-trampoline.js';
@@ -16,11 +16,13 @@ const MISUSED_NEXT =
   'unbind a closure only when C calls it no more, and pass C the userData of this trampoline unchanged';
 
 /** What user data that names no closure comes to; anything else has its own text. */
-const WRONG_HANDLE: ReadonlySet<number> = new Set(
-  (['HAFT_E_FORGED', 'HAFT_E_STALE', 'HAFT_E_MOVED', 'HAFT_E_KIND', 'HAFT_E_CLOSED'] as const).map(
-    (code) => STATUSES[code].status,
-  ),
-);
+const WRONG_HANDLE: ReadonlySet<ErrorCode> = new Set([
+  'HAFT_E_FORGED',
+  'HAFT_E_STALE',
+  'HAFT_E_MOVED',
+  'HAFT_E_KIND',
+  'HAFT_E_CLOSED',
+]);
 
 /** Where something went wrong: an op, or what stands for one. */
 export type Place = Pick<Op, 'kindName' | 'name'>;
@@ -131,6 +133,10 @@ export class Closures implements TrampolineHost, KoffiUser {
     return this.#table.isLive(handle);
   }
 
+  get isClosed(): boolean {
+    return this.#table.isClosed();
+  }
+
   get(handle: number | bigint, of: Kind): unknown {
     return this.#table.get(handle, of);
   }
@@ -152,18 +158,18 @@ export class Closures implements TrampolineHost, KoffiUser {
     const listener = new MisuseListener((status, op, userData) => {
       const of = this.#table.kindOfNumber(op >>> 16);
       const handle = normalize(BigInt.asUintN(64, userData));
-      const isWrong = WRONG_HANDLE.has(status);
-      const texts = isWrong ? { message: MISUSED, next: MISUSED_NEXT } : {};
-      const error = errorOfStatus(status, { handle, kind: of?.name, ...texts });
-      this.misused(error, of, of?.ops[op & 0xffff]?.name ?? '');
+      const code = statusName(status);
+      if (code !== 'HAFT_OK') this.misused(code, handle, of, of?.ops[op & 0xffff]?.name ?? '');
     });
     const handle = this.#table.createOwn(listener, MisuseKind);
     this.native.reportMisuse(handle, MisuseKind.ops[0]!.number);
   }
 
-  misused(error: HaftError, of: Kind | undefined, name: string): void {
+  misused(code: ErrorCode, handle: unknown, of: Kind | undefined, name: string): void {
     if (!this.#table.isHeard()) return;
-    this.#table.report(error, Number(error.handle), { kindName: of?.name ?? '', name });
+    const texts = WRONG_HANDLE.has(code) ? { message: MISUSED, next: MISUSED_NEXT } : {};
+    const error = new HaftError(code, { handle, kind: of?.name, ...texts });
+    this.#table.report(error, Number(handle), { kindName: of?.name ?? '', name });
   }
 
   // ---- Messages of C on this thread, and exceptions ----

@@ -1,11 +1,13 @@
 // koffi's callback, for trampolines whose signature no thunk serves: structs by value, other platforms, no addon. It runs
 // the closure itself instead of sending a message. Registered once for a signature and never taken back: C may call the
 // pointer at any time, and koffi would run the next callback in its place.
+import { Buffer } from 'node:buffer';
 import { isMainThread } from 'node:worker_threads';
-import { bitsOf, fromKoffi, KOFFI_TYPES } from './c-types.js';
+import { bitsOf, fromKoffi, KOFFI_TYPES, unsigned } from './c-types.js';
+import { PAYLOAD_MAX, RING_CELLS } from './constants.js';
 import { isThenable } from './delivery.js';
-import { HaftError } from './errors.js';
-import type { Handle } from './handle.js';
+import { type ErrorCode, HaftError } from './errors.js';
+import { type Handle, normalize } from './handle.js';
 import type { Kind } from './kind.js';
 import { type Koffi, koffi } from './koffi.js';
 import type { Shape, TrampolineHost } from './trampoline.js';
@@ -21,6 +23,8 @@ export class KoffiTrampoline {
   readonly #shape: Shape;
   readonly #kind: Kind;
   readonly #hosts = new Set<TrampolineHost>();
+  /** Posts that wait for their turn. */
+  #waiting = 0;
 
   /** The one that is the same in everything; makes it if there is none. */
   static of(host: TrampolineHost, shape: Shape, kind: Kind): KoffiTrampoline {
@@ -73,6 +77,7 @@ export class KoffiTrampoline {
       shape.op === this.#shape.op &&
       shape.key === this.#shape.key &&
       shape.isPost === this.#shape.isPost &&
+      shape.timeoutMilliseconds === this.#shape.timeoutMilliseconds &&
       Object.is(shape.options.onError, onError) &&
       Object.is(shape.options.onPosted, onPosted)
     );
@@ -81,45 +86,53 @@ export class KoffiTrampoline {
   #run(values: readonly unknown[]): unknown {
     const { userData: place, through, isPost, options } = this.#shape;
     const given = through === 0n ? values[place] : find(through, values[place]);
-    const userData = (given ?? 0) as number | bigint;
+    const userData = normalize(unsigned(given as number | bigint | null)) as number | bigint;
     for (const host of this.#hosts) {
       if (!host.has(userData as number)) continue;
       const handle = Number(userData) as Handle;
       // Native code has released it, and the drain has not seen it yet.
-      if (!host.isLive(handle))
-        return this.#misused(new HaftError('HAFT_E_STALE', { handle, kind: this.#kind.name }), [host]);
+      if (!host.isLive(handle)) return this.#misused('HAFT_E_STALE', handle, [host]);
       let target: unknown;
       try {
         target = host.get(handle, this.#kind);
       } catch (error) {
-        return this.#misused(error, [host]);
+        return this.#misused((error as HaftError).code, handle, [host]);
       }
       const args = values.map((value, i) => fromKoffi(this.#shape.args[i], value));
       if (through === 0n) args.splice(place, 1);
-      if (!isPost) return this.#call(host, handle, target, args);
-      later(() => {
-        if (host.has(handle)) this.#deliver(host, handle, target, args);
-      });
-      return this.#toKoffi(options.onPosted);
+      if (args.some(isTooLong)) return this.#misused('HAFT_E_TOO_LARGE', handle, [host]);
+      return isPost ? this.#post(host, handle, target, args) : this.#call(host, handle, target, args);
     }
     for (const host of this.#hosts) {
       try {
         host.get(userData, this.#kind); // says which misuse it is
       } catch (error) {
-        return this.#misused(error, this.#hosts);
+        return this.#misused((error as HaftError).code, userData, this.#hosts);
       }
     }
     return this.#toKoffi(options.onError);
   }
 
-  #misused(error: unknown, hosts: Iterable<TrampolineHost>): unknown {
-    for (const host of hosts) host.misused(error as HaftError, this.#kind, this.#shape.op);
+  #misused(code: ErrorCode, handle: unknown, hosts: Iterable<TrampolineHost>): unknown {
+    for (const host of hosts) host.misused(code, handle, this.#kind, this.#shape.op);
     return this.#toKoffi(this.#shape.options.onError);
   }
 
   #invoke(target: unknown, args: unknown[]): unknown {
     if (this.#kind.isFunction) return (target as (...args: unknown[]) => unknown)(...args);
     return (target as Record<string, (...args: unknown[]) => unknown>)[this.#shape.op]!(...args);
+  }
+
+  // As many wait as have room in a mailbox.
+  #post(host: TrampolineHost, handle: Handle, target: unknown, args: unknown[]): unknown {
+    if (this.#waiting === RING_CELLS) return this.#misused('HAFT_E_FULL', handle, [host]);
+    this.#waiting++;
+    later(() => {
+      this.#waiting--;
+      if (host.has(handle)) this.#deliver(host, handle, target, args);
+      else this.#misused('HAFT_E_STALE', handle, [host]);
+    });
+    return this.#toKoffi(this.#shape.options.onPosted);
   }
 
   #deliver(host: TrampolineHost, handle: Handle, target: unknown, args: unknown[]): void {
@@ -137,6 +150,7 @@ export class KoffiTrampoline {
     host.entered();
     try {
       const result = this.#invoke(target, args);
+      if (host.isClosed) return this.#toKoffi(this.#shape.options.onError); // the closure has closed its registry
       if (isThenable(result)) {
         Promise.resolve(result).catch(() => {}); // nobody will hear of it
         throw this.#promised();
@@ -180,6 +194,12 @@ export class KoffiTrampoline {
       next: "answer at once, or use C types by name, which haft's own thunks serve",
     });
   }
+}
+
+function isTooLong(value: unknown): boolean {
+  return (
+    typeof value === 'string' && value.length > PAYLOAD_MAX / 4 && Buffer.byteLength(value) > PAYLOAD_MAX
+  );
 }
 
 function find(through: bigint, argument: unknown): number | bigint {

@@ -12,7 +12,7 @@ import {
 } from './c-types.js';
 import { ARGS_MAX, KIND_NAME_BYTES } from './constants.js';
 import { isThenable } from './delivery.js';
-import { HaftError } from './errors.js';
+import { type ErrorCode, HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import { Kind, type Signatures, WIRE_TYPES } from './kind.js';
 import { koffi } from './koffi.js';
@@ -121,6 +121,7 @@ export interface TrampolineHost {
   get(handle: number | bigint, kind: Kind): unknown;
   /** Whether C is in the midst of calling JavaScript on this thread. */
   readonly isInside: boolean;
+  readonly isClosed: boolean;
   /** Around a closure that koffi's callback runs. */
   entered(): void;
   left(): void;
@@ -128,7 +129,7 @@ export interface TrampolineHost {
   keepAlive(kindNumber: number): void;
   /** Hears of misuse from now on. */
   listen(): void;
-  misused(error: HaftError, kind: Kind | undefined, op: string): void;
+  misused(code: ErrorCode, handle: unknown, kind: Kind | undefined, op: string): void;
   /** A closure threw that koffi's callback ran. True: let it pass through koffi, for `mayThrow` says that it can. */
   threw(error: unknown, handle: Handle, kind: Kind, op: string, mayThrow: boolean): boolean;
 }

@@ -36,6 +36,22 @@ describe('a trampoline', () => {
     await main(name);
   });
 
+  it.each([
+    'every signature on this thread',
+    'every signature on another thread',
+    'texts of all sorts',
+    'uint64_t, uintptr_t and void * alike',
+    'user data that is found from an argument',
+    'a group shares one user data',
+    'once',
+    'scopes, using, and unbind',
+    'posts: order, a full mailbox, and what becomes of errors',
+    'what cannot be',
+  ])('does without the addon what it does with it: %s', async (name) => {
+    const env = { HAFT_BACKEND: 'koffi' };
+    expectExit(await child(['--expose-gc', logicFile('trampolines.mjs'), name], { env }));
+  });
+
   it('takes less than 200 bytes a closure, a million of them', async () => {
     const { stdout } = await main('a million closures, each with its own number');
     expect(stdout).toMatch(/bytes a bound closure/);

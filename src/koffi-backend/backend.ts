@@ -2,6 +2,7 @@
 // where an environment ends while a thread is in one of its callbacks, koffi crashes, and a worker ends at any time.
 import { isMainThread } from 'node:worker_threads';
 import type { Addon, NativeApi, NativePlugin, NativeRealm } from '../binding.js';
+import { unsigned } from '../c-types.js';
 import { STATUSES } from '../constants.js';
 import { HaftError } from '../errors.js';
 import { normalize } from '../handle.js';
@@ -30,6 +31,7 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
   #destroyNotify: Pointer | undefined;
   /** Never unloaded: threads of theirs may outlive everything that is known here. */
   readonly #hosts: unknown[] = [];
+  #guards = false;
   /** Hosts that run now. */
   #running = 0;
 
@@ -56,13 +58,7 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
   }
 
   apiAddress(): bigint {
-    if (this.#table === undefined) {
-      this.#table = makeTable(this.#process);
-      guardExit(
-        () => this.closeAll(),
-        () => this.#running > 0,
-      );
-    }
+    this.#table ??= makeTable(this.#process);
     return this.#table;
   }
 
@@ -71,6 +67,14 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
   }
 
   open(drain: () => void, direct: () => void): NativeRealm | number {
+    // Before the first callback: by the table, a trampoline, or a destructor.
+    if (!this.#guards) {
+      this.#guards = true;
+      guardExit(
+        () => this.closeAll(),
+        () => this.#running > 0,
+      );
+    }
     return this.#process.open(drain, direct);
   }
 
@@ -127,9 +131,9 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
 
   destroyNotify(): bigint {
     if (this.#destroyNotify === undefined) {
-      this.apiAddress(); // guards the process's end
       const type = koffi().pointer(koffi().proto('void(uintptr_t user_data)'));
-      const release = (handle: number | bigint) => void this.#process.slots.release(normalize(handle));
+      const release = (handle: number | bigint) =>
+        void this.#process.slots.release(normalize(unsigned(handle)));
       this.#destroyNotify = koffi().register(release, type);
     }
     return this.#destroyNotify;
