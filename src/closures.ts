@@ -1,7 +1,7 @@
 // What a registry does for its trampolines: binds closures, hears of misuse, and brings what closures throw to where
 // JavaScript called C.
 import type { NativeRealm } from './binding.js';
-import { EXCHANGE, EXCHANGE_THROWN, KINDS } from './constants.js';
+import { EXCHANGE, EXCHANGE_MISUSES, EXCHANGE_THROWN, KINDS } from './constants.js';
 import { type ErrorCode, HaftError, statusName } from './errors.js';
 import { type Handle, normalize } from './handle.js';
 import { type Kind, kind, type Op } from './kind.js';
@@ -11,6 +11,12 @@ import type { Mailboxes } from './mailbox.js';
 import type { TrampolineHost } from './trampoline.js';
 
 const THROWN_WORD = (EXCHANGE >> 2) + EXCHANGE_THROWN;
+const MISUSES_WORD = (EXCHANGE >> 2) + EXCHANGE_MISUSES;
+const NOT_ENTERED = {
+  message:
+    'JavaScript could not run: its stack was full, or C was called by a copy of koffi that haft does not know',
+  next: 'call registry.useKoffi(koffi) with the copy that calls C; look for a closure that calls itself through C',
+};
 const MISUSED = 'C called a trampoline, and no closure could be reached by its user data';
 const MISUSED_NEXT =
   'unbind a closure only when C calls it no more, and pass C the userData of this trampoline unchanged';
@@ -84,7 +90,7 @@ export class Closures implements TrampolineHost, KoffiUser {
   readonly #keepsAlive = new Uint8Array(KINDS);
   /** So many closures keep the event loop alive. */
   count = 0;
-  #listens = false;
+  #misuseHandle = 0;
   /** What a closure threw in the call of C that ends next. */
   #thrown: Thrown | undefined;
 
@@ -153,21 +159,31 @@ export class Closures implements TrampolineHost, KoffiUser {
   // ---- Misuse ----
 
   listen(): void {
-    if (this.#listens) return;
-    this.#listens = true;
+    if (this.#misuseHandle === 0) this.#misuseHandle = this.#createListener();
+    this.heard();
+  }
+
+  /** Somebody listens to errors from now on, or nobody does any more: then native code tells of none. */
+  heard(): void {
+    if (this.#misuseHandle === 0 || this.#table.isClosed()) return;
+    this.native.reportMisuse(this.#table.isHeard() ? this.#misuseHandle : 0, MisuseKind.ops[0]!.number);
+  }
+
+  #createListener(): number {
     const listener = new MisuseListener((status, op, userData) => {
       const of = this.#table.kindOfNumber(op >>> 16);
       const handle = normalize(BigInt.asUintN(64, userData));
+      this.i32[MISUSES_WORD]!++;
       const code = statusName(status);
       if (code !== 'HAFT_OK') this.misused(code, handle, of, of?.ops[op & 0xffff]?.name ?? '');
     });
-    const handle = this.#table.createOwn(listener, MisuseKind);
-    this.native.reportMisuse(handle, MisuseKind.ops[0]!.number);
+    return this.#table.createOwn(listener, MisuseKind);
   }
 
   misused(code: ErrorCode, handle: unknown, of: Kind | undefined, name: string): void {
     if (!this.#table.isHeard()) return;
-    const texts = WRONG_HANDLE.has(code) ? { message: MISUSED, next: MISUSED_NEXT } : {};
+    const wrong = { message: MISUSED, next: MISUSED_NEXT };
+    const texts = WRONG_HANDLE.has(code) ? wrong : code === 'HAFT_E_UNSUPPORTED' ? NOT_ENTERED : {};
     const error = new HaftError(code, { handle, kind: of?.name, ...texts });
     this.#table.report(error, Number(handle), { kindName: of?.name ?? '', name });
   }
@@ -252,9 +268,12 @@ export class Closures implements TrampolineHost, KoffiUser {
     let result: R;
     try {
       result = f(...args);
-    } finally {
+    } catch (error) {
       frame = outer;
+      if (mine.thrown !== undefined) this.#keep(mine.thrown); // only one can be thrown here
+      throw error;
     }
+    frame = outer;
     if (mine.thrown !== undefined) throw (mine.thrown as Thrown).error;
     return result;
   }

@@ -19,6 +19,7 @@ export const EXCHANGE_FLAG = 3;
 export const EXCHANGE_NUMBER = 4;
 export const EXCHANGE_THROWN = 6;
 export const EXCHANGE_CALLED = 7;
+export const EXCHANGE_MISUSES = 8;
 export const EXCHANGE_LIST = 16;
 export const EXCHANGE_WAKE = 1024;
 export const DIRECT = 11712;

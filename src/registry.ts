@@ -148,16 +148,19 @@ export class Registry extends Handles {
 
   on<E extends keyof RegistryEvents>(event: E, listener: (...args: RegistryEvents[E]) => void): this {
     this.#events.on(event, listener as (...args: unknown[]) => void);
+    this.#closures.heard();
     return this;
   }
 
   once<E extends keyof RegistryEvents>(event: E, listener: (...args: RegistryEvents[E]) => void): this {
     this.#events.once(event, listener as (...args: unknown[]) => void);
+    this.#closures.heard();
     return this;
   }
 
   off<E extends keyof RegistryEvents>(event: E, listener: (...args: RegistryEvents[E]) => void): this {
     this.#events.off(event, listener as (...args: unknown[]) => void);
+    this.#closures.heard();
     return this;
   }
 
@@ -173,7 +176,11 @@ export class Registry extends Handles {
    */
   useKoffi<T>(koffi: Koffi<T>): this {
     this.requireOpen();
-    if (this.#koffi === koffi.register || this.backend === 'koffi') return this;
+    if (this.backend === 'koffi') {
+      requireOwnKoffi(koffi);
+      return this;
+    }
+    if (this.#koffi === koffi.register) return this;
     this.#native.useKoffi(joinKoffi(koffi, this.#closures));
     leaveKoffi(this.#koffi, this.#closures);
     this.#koffi = koffi.register;
@@ -671,4 +678,13 @@ export class Registry extends Handles {
     if (held > 0 || this.#collector.active) this.#native.ref();
     else this.#native.unref();
   }
+}
+
+// Without the addon it is koffi that calls JavaScript, and only the copy that haft has.
+function requireOwnKoffi(given: { readonly register: unknown }): void {
+  if (given.register === koffi().register) return;
+  throw new HaftError('HAFT_E_BACKEND', {
+    message: 'without the addon C has to be called by the copy of koffi that haft itself uses',
+    next: 'install one koffi for both, of the version in the package.json of haft',
+  });
 }

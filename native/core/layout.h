@@ -281,6 +281,7 @@ constexpr uint32_t kExchangeFlag = 3;
 constexpr uint32_t kExchangeNumber = 4;   // two words: a double
 constexpr uint32_t kExchangeThrown = 6;   // 1: an exception is on its way through C on the realm's own thread
 constexpr uint32_t kExchangeCalled = 7;   // 1: the message in Realm::direct is to be run, by koffi's callback
+constexpr uint32_t kExchangeMisuses = 8;  // reports of misused trampolines that JavaScript has handled
 constexpr uint32_t kExchangeList = 16;    // indexes of slots, up to kExchangeWake
 constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
 
@@ -304,6 +305,7 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(EXCHANGE_NUMBER, kExchangeNumber)                             \
   X(EXCHANGE_THROWN, kExchangeThrown)                             \
   X(EXCHANGE_CALLED, kExchangeCalled)                             \
+  X(EXCHANGE_MISUSES, kExchangeMisuses)                           \
   X(EXCHANGE_LIST, kExchangeList)                                 \
   X(EXCHANGE_WAKE, kExchangeWake)                                 \
   X(DIRECT, offsetof(Realm, direct))                              \

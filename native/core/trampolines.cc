@@ -50,8 +50,9 @@ uint32_t taken = 0;
 std::mutex taking;
 
 struct Listener {
-  std::atomic<uint64_t> handle;
+  std::atomic<uint64_t> handle;  // HAFT_NULL: nobody listens
   std::atomic<uint32_t> op;
+  std::atomic<uint32_t> told;  // reports that were sent; JavaScript counts those that it has handled
 };
 Listener listeners[kRealms];
 
@@ -167,15 +168,40 @@ uint64_t result_bits(const haft_value &value) {
   }
 }
 
-// Tells the realms that asked for this trampoline. A full mailbox loses it: nobody waits for an error.
+// So many reports wait for a realm's JavaScript at most, half a mailbox: C that goes on calling must not fill it with its
+// mistake.
+constexpr uint32_t kReportsMost = 512;
+
+void report_to(uint32_t realm, const Trampoline &t, haft_status status, uint64_t user_data) {
+  Listener &listener = listeners[realm];
+  const haft_handle handle = listener.handle.load(std::memory_order_relaxed);
+  if (handle == HAFT_NULL) return;
+  // Counted by JavaScript in its realm's memory. Relaxed: a few more or less do no harm.
+  const uint32_t heard = (uint32_t)__atomic_load_n(&arena()->realms[realm].exchange[kExchangeMisuses], __ATOMIC_RELAXED);
+  if (listener.told.load(std::memory_order_relaxed) - heard >= kReportsMost) return;
+  const haft_value args[3] = {haft_value_i32(status), haft_value_u32(t.spec.op), haft_value_i64((int64_t)user_data)};
+  if (offer(handle, listener.op.load(std::memory_order_relaxed), args, 3) == HAFT_OK)
+    listener.told.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Relaxed: a realm's bit is set before C has the pointer from it.
+bool asked_for(const Trampoline &t, uint32_t realm) {
+  return (t.realms[realm / 64].load(std::memory_order_relaxed) >> (realm % 64) & 1) != 0;
+}
+
+// Tells the realm whose handle it was, if it asked for this trampoline; else each that did.
 void report(const Trampoline &t, haft_status status, uint64_t user_data) {
+  if (forked.load(std::memory_order_relaxed)) return;  // P26
+  Target target;
+  const bool is_open = locate(user_data, &target) == HAFT_OK;
+  // A realm that is open, and yet its JavaScript could not be entered: see run_direct_message.
+  if (is_open && status == HAFT_E_CLOSED) status = HAFT_E_UNSUPPORTED;
+  if (is_open && asked_for(t, target.realm)) {
+    report_to(target.realm, t, status, user_data);
+    return;
+  }
   for (uint32_t realm = 0; realm < kRealms; realm++) {
-    // Relaxed: a realm's bit is set before C has the pointer from it.
-    if ((t.realms[realm / 64].load(std::memory_order_relaxed) >> (realm % 64) & 1) == 0) continue;
-    const haft_value args[3] = {haft_value_i32(status), haft_value_u32(t.spec.op),
-                                haft_value_i64((int64_t)user_data)};
-    offer(listeners[realm].handle.load(std::memory_order_relaxed),
-          listeners[realm].op.load(std::memory_order_relaxed), args, 3);
+    if (asked_for(t, realm)) report_to(realm, t, status, user_data);
   }
 }
 
@@ -252,6 +278,8 @@ haft_status trampoline_take(const TrampolineSpec &spec, uint32_t realm, void **p
 }
 
 void trampolines_report_to(uint32_t realm, haft_handle handle, haft_op op) {
+  // What an earlier one still had to handle will never be.
+  listeners[realm].told.store((uint32_t)arena()->realms[realm].exchange[kExchangeMisuses], std::memory_order_relaxed);
   listeners[realm].op.store(op, std::memory_order_relaxed);
   listeners[realm].handle.store(handle, std::memory_order_relaxed);
 }

@@ -35,8 +35,8 @@ struct TrampolineSpec {
 // HAFT_E_UNSUPPORTED: there are no thunks for this platform.
 haft_status trampoline_take(const TrampolineSpec &spec, uint32_t realm, void **pointer);
 
-// Where a realm hears of misuse: it is posted to this object. The op takes a status as i32, the
-// trampoline's op as u32, and the user data as i64.
+// Where a realm hears of misuse: it is posted to this object, HAFT_NULL if nobody listens. The op takes a status as i32, the
+// trampoline's op as u32, and the user data as i64; JavaScript adds one to exchange[kExchangeMisuses] for each that it has handled.
 void trampolines_report_to(uint32_t realm, haft_handle handle, haft_op op);
 
 // The realm closes: nobody is told for it any more.
