@@ -4,6 +4,7 @@
 //
 //     node scripts/prepare.mjs             all steps
 //     node scripts/prepare.mjs --install   the packages only (enough for lint)
+//     node scripts/prepare.mjs --lenient   all steps; without a compiler those that need none
 //
 // build/.prepared.json keeps what each step was made from. A step that was killed midway is still marked as running
 // there, and starts from clean the next time.
@@ -340,6 +341,17 @@ async function perform(name) {
   writeStamp(name, { state: 'done', inputs, sum, also: step.also(), ended: Date.now(), outputs });
 }
 
+/** Why nothing can be compiled, if it need not be; else that ends this. */
+function missingTools(isLenient) {
+  try {
+    buildTools();
+    return undefined;
+  } catch (error) {
+    if (!isLenient || !(error instanceof Plain)) throw error;
+    return error.message;
+  }
+}
+
 await run(async () => {
   if (Number(process.versions.node.split('.')[0]) < 20) {
     throw new Plain(
@@ -350,8 +362,15 @@ await run(async () => {
   const stamp = readStamp();
   if (names.every((name) => fresh(name, stamp))) return;
   // Before the first thing is installed, say what will be missing at the third.
-  if (names.includes('native') && !(fresh('native', stamp) && fresh('hosts', stamp))) buildTools();
+  const compiles = names.includes('native') && !(fresh('native', stamp) && fresh('hosts', stamp));
+  const lacks = compiles ? missingTools(process.argv.includes('--lenient')) : undefined;
   await withLock(async () => {
-    for (const name of names) if (!fresh(name)) await perform(name);
+    for (const name of names) {
+      if (lacks !== undefined && (name === 'native' || name === 'hosts')) continue;
+      if (!fresh(name)) await perform(name);
+    }
   });
+  if (lacks === undefined) return;
+  say(`built without the addon, since ${lacks.replace(/^haft needs/, 'that needs')}`);
+  say('koffi stands in for it: docs/backends.md');
 });

@@ -1,6 +1,8 @@
 // Who serves native code: the addon, or koffi alone where the addon cannot be loaded. Chosen once, at the first use.
-import { type Addon, addon } from './binding.js';
+import { isMainThread } from 'node:worker_threads';
+import { type Addon, addon, isAddonThere } from './binding.js';
 import { HaftError } from './errors.js';
+import { isKoffiThere, raiseLimits } from './koffi.js';
 import { KoffiBackend } from './koffi-backend/backend.js';
 
 export type BackendName = 'addon' | 'koffi';
@@ -9,6 +11,12 @@ export interface Backend extends Omit<Addon, 'layout'> {
   readonly name: BackendName;
   /** Why the addon does not serve, where nobody asked for koffi. */
   readonly reason?: string;
+}
+
+// While haft is imported: the program may load a library through koffi before it opens a registry.
+const { HAFT_BACKEND } = process.env;
+if (isMainThread && (HAFT_BACKEND === 'koffi' || (HAFT_BACKEND === undefined && !isAddonThere()))) {
+  if (isKoffiThere()) raiseLimits();
 }
 
 let chosen: Backend | undefined;

@@ -165,6 +165,11 @@ function candidates(): string[] {
   ];
 }
 
+/** Whether there is a file that could be the addon. */
+export function isAddonThere(): boolean {
+  return candidates().some((path) => existsSync(path));
+}
+
 function load(): Addon {
   const tried: string[] = [];
   const require = createRequire(import.meta.url);
@@ -182,8 +187,8 @@ function load(): Addon {
       tried.push(`${path}: ${(error as Error).message}`);
     }
   }
-  const message = `the addon could not be loaded. Build it with "npm run build". Tried:\n  ${tried.join('\n  ')}\n`;
-  throw new HaftError('HAFT_E_UNSUPPORTED', { message });
+  const message = `the addon could not be loaded. Tried:\n  ${tried.join('\n  ')}\n`;
+  throw new HaftError('HAFT_E_UNSUPPORTED', { message, next: 'run "npm run build" in the folder of haft' });
 }
 
 function checkLayout(addon: Addon, path: string): void {

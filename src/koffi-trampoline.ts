@@ -10,6 +10,8 @@ import { type ErrorCode, HaftError } from './errors.js';
 import { type Handle, normalize } from './handle.js';
 import type { Kind } from './kind.js';
 import { type Koffi, koffi } from './koffi.js';
+import { isOfKoffiType, koffiTypeOf } from './koffi-types.js';
+import { hasScriptBelow } from './script-below.js';
 import type { Shape, TrampolineHost } from './trampoline.js';
 
 type KoffiType = Parameters<Koffi['sizeof']>[0];
@@ -23,6 +25,8 @@ export class KoffiTrampoline {
   readonly #shape: Shape;
   readonly #kind: Kind;
   readonly #hosts = new Set<TrampolineHost>();
+  /** What koffi calls. */
+  readonly #callback: (...values: unknown[]) => unknown;
   /** Posts that wait for their turn. */
   #waiting = 0;
 
@@ -64,10 +68,21 @@ export class KoffiTrampoline {
     const types = args.map((type, i) => (shape.args[i] ? KOFFI_TYPES[shape.args[i]] : type) as KoffiType);
     const result = (shape.returns ? KOFFI_TYPES[shape.returns] : returns) as KoffiType;
     const run = this.#run.bind(this);
-    const type = koffi().pointer(koffi().proto(result, types));
-    this.pointer = koffi().register(function calledByKoffi(...values: unknown[]) {
-      return run(values);
-    }, type);
+    this.#callback = (...values: unknown[]) => run(values);
+    try {
+      this.pointer = koffi().register(this.#callback, koffi().pointer(koffi().proto(result, types)));
+    } catch (cause) {
+      const { message } = cause as Error;
+      const isFull = message.startsWith('Too many');
+      throw new HaftError(isFull ? 'HAFT_E_SLOTS' : 'HAFT_E_ARGUMENT', {
+        kind: kind.name,
+        message: `koffi has no callback for this signature: ${message}`,
+        next: isFull
+          ? 'use fewer signatures: one trampoline serves any number of closures'
+          : 'use types that a C function can take and return',
+        cause,
+      });
+    }
   }
 
   #serves(shape: Shape, kind: Kind): boolean {
@@ -167,14 +182,16 @@ export class KoffiTrampoline {
       host.left();
     }
     // An exception that passes through koffi gives C a zero: where that is not onError, it cannot.
-    const mayThrow = this.#shape.onErrorBits === 0n && this.#shape.returns !== undefined && isOnThread();
+    const mayThrow =
+      this.#shape.onErrorBits === 0n && this.#shape.returns !== undefined && hasScriptBelow(this.#callback);
     if (host.threw(failure, handle, this.#kind, this.#shape.op, mayThrow)) throw failure;
     return this.#toKoffi(this.#shape.options.onError);
   }
 
   #fits(result: unknown): boolean {
     const { returns } = this.#shape;
-    return returns === undefined || bitsOf(returns, result) !== undefined;
+    if (returns !== undefined) return bitsOf(returns, result) !== undefined;
+    return isOfKoffiType(koffiTypeOf(this.#shape.options.returns)!, result);
   }
 
   #toKoffi(value: unknown): unknown {
@@ -184,7 +201,7 @@ export class KoffiTrampoline {
 
   #promised(): HaftError {
     const kind = this.#kind.name;
-    if (isOnThread()) {
+    if (hasScriptBelow(this.#callback)) {
       const message = 'the closure returned a promise, which cannot settle while C waits on this thread';
       return new HaftError('HAFT_E_DEADLOCK', { kind, message });
     }
@@ -205,15 +222,4 @@ function isTooLong(value: unknown): boolean {
 function find(through: bigint, argument: unknown): number | bigint {
   findUserData ??= koffi().proto('uintptr_t haft_find_user_data(uintptr_t)');
   return koffi().call(through, findUserData, argument ?? 0) as number | bigint;
-}
-
-// Whether JavaScript is in the midst of a call of C: then its frames stand behind koffi's callback. One that comes from
-// another thread is run by the event loop, with nothing behind it.
-function isOnThread(): boolean {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = Number.POSITIVE_INFINITY;
-  const lines = String(new Error('where').stack).split('\n');
-  Error.stackTraceLimit = limit;
-  const innermost = lines.findIndex((line) => line.includes('calledByKoffi'));
-  return innermost >= 0 && innermost < lines.length - 1;
 }

@@ -30,13 +30,20 @@ interface Way {
 }
 
 const CALLED_WORD = (EXCHANGE >> 2) + EXCHANGE_CALLED;
-const types = new WeakMap<object, unknown>();
-/** By the function that registers: two ways to import one copy of koffi have the same. */
+/** By the copy of koffi. */
+const types = new Map<unknown, unknown>();
 const ways = new Map<unknown, Way>();
 
+/** What the ways to import one copy of koffi have in common, and no other copy has: what its types are. */
+export function copyOf(koffi: { readonly register: unknown; readonly type?: unknown }): unknown {
+  const { type } = koffi;
+  return typeof type === 'function' ? Object.getPrototypeOf(type('int')) : koffi.register;
+}
+
 function typeOf<T>(koffi: Koffi<T>): T {
-  if (!types.has(koffi.register)) types.set(koffi.register, koffi.pointer(koffi.proto('void()')));
-  return types.get(koffi.register) as T;
+  const copy = copyOf(koffi);
+  if (!types.has(copy)) types.set(copy, koffi.pointer(koffi.proto('void()')));
+  return types.get(copy) as T;
 }
 
 function runCalled({ only, users }: Way): void {
@@ -55,7 +62,8 @@ function runCalled({ only, users }: Way): void {
 
 /** The callback's address. C that runs on koffi's stack calls it when a message stands in this user's memory. */
 export function joinKoffi<T>(koffi: Koffi<T>, user: KoffiUser): bigint {
-  let way = ways.get(koffi.register);
+  const copy = copyOf(koffi);
+  let way = ways.get(copy);
   if (way === undefined) {
     const made: Way = {
       callback: koffi.register(() => runCalled(made), typeOf(koffi)),
@@ -64,7 +72,7 @@ export function joinKoffi<T>(koffi: Koffi<T>, user: KoffiUser): bigint {
       unregister: () => koffi.unregister(made.callback),
     };
     way = made;
-    ways.set(koffi.register, way);
+    ways.set(copy, way);
   }
   way.users.add(user);
   way.only = way.users.size === 1 ? user : undefined;
@@ -72,12 +80,12 @@ export function joinKoffi<T>(koffi: Koffi<T>, user: KoffiUser): bigint {
 }
 
 /** The registry closes, or uses another copy of koffi. A worker's last one gives the callback back. */
-export function leaveKoffi(register: unknown, user: KoffiUser): void {
-  const way = ways.get(register);
+export function leaveKoffi(copy: unknown, user: KoffiUser): void {
+  const way = ways.get(copy);
   if (way === undefined || !way.users.delete(user)) return;
   way.only = way.users.size === 1 ? [...way.users][0] : undefined;
   if (isMainThread || way.users.size > 0) return;
-  ways.delete(register);
+  ways.delete(copy);
   // Not at once: this may be a handler that runs inside that very callback.
   setImmediate(() => way.unregister()).unref();
 }

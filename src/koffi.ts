@@ -30,3 +30,22 @@ export function isKoffiThere(): boolean {
     return false;
   }
 }
+
+const HOST_STACK_BYTES = 8 * 1024 * 1024;
+const MOST_CALLERS = 4096; // the most that koffi allows
+let areRaised: boolean | undefined;
+
+/**
+ * Hosts run on stacks of koffi's, and threads that are in callbacks at one time are as many as koffi has places for: one
+ * more crashes. Both can be raised before koffi loads its first library. False: somebody had loaded one.
+ */
+export function raiseLimits(): boolean {
+  if (areRaised !== undefined) return areRaised;
+  try {
+    koffi().config({ async_stack_size: HOST_STACK_BYTES, max_async_calls: MOST_CALLERS });
+    areRaised = true;
+  } catch {
+    areRaised = false;
+  }
+  return areRaised;
+}

@@ -24,7 +24,7 @@ import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
 import type { Kind, Signatures } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
-import { joinKoffi, type Koffi, leaveKoffi } from './koffi-way.js';
+import { copyOf, joinKoffi, type Koffi, leaveKoffi } from './koffi-way.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
@@ -81,7 +81,7 @@ export class Registry extends Handles {
   /** By the kind's number in the process. */
   readonly #kinds: (Kind | undefined)[] = [];
   readonly #alike = new Map<Kind, number>();
-  /** The `register` of the koffi in use. */
+  /** The copy of koffi in use: see `copyOf`. */
   #koffi: unknown;
   readonly #waits: Events;
   readonly #collector: Collector;
@@ -180,10 +180,11 @@ export class Registry extends Handles {
       requireOwnKoffi(koffi);
       return this;
     }
-    if (this.#koffi === koffi.register) return this;
+    const copy = copyOf(koffi);
+    if (this.#koffi === copy) return this;
     this.#native.useKoffi(joinKoffi(koffi, this.#closures));
     leaveKoffi(this.#koffi, this.#closures);
-    this.#koffi = koffi.register;
+    this.#koffi = copy;
     return this;
   }
 
@@ -682,7 +683,7 @@ export class Registry extends Handles {
 
 // Without the addon it is koffi that calls JavaScript, and only the copy that haft has.
 function requireOwnKoffi(given: { readonly register: unknown }): void {
-  if (given.register === koffi().register) return;
+  if (copyOf(given) === copyOf(koffi())) return;
   throw new HaftError('HAFT_E_BACKEND', {
     message: 'without the addon C has to be called by the copy of koffi that haft itself uses',
     next: 'install one koffi for both, of the version in the package.json of haft',

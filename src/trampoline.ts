@@ -15,9 +15,9 @@ import { isThenable } from './delivery.js';
 import { type ErrorCode, HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import { Kind, type Signatures, WIRE_TYPES } from './kind.js';
-import { koffi } from './koffi.js';
 import { KoffiTrampoline } from './koffi-trampoline.js';
-import type { Scope } from './scope.js';
+import { isOfKoffiType, koffiTypeOf } from './koffi-types.js';
+import { Scope } from './scope.js';
 
 /**
  * Where C has the user data: at this position among the arguments; or for callbacks that are not given it, what a C
@@ -151,6 +151,12 @@ export class Shape {
     readonly op: string,
     readonly options: TrampolineOptions,
   ) {
+    if (typeof options !== 'object' || options === null) {
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        message: `the signature of ${op} is not an object`,
+        next: 'give { args, returns, userData, onError }',
+      });
+    }
     const { args, returns = 'void', userData, mode = 'call', ref = true, name = '' } = options;
     const refuse = (message: string, next: string): never => {
       throw new HaftError('HAFT_E_ARGUMENT', { message: `${op}: ${message}`, next });
@@ -166,10 +172,11 @@ export class Shape {
     this.args = args.map(wireNameOf);
     this.returns = wireNameOf(returns);
     for (const [i, type] of args.entries()) {
-      if (this.args[i] === 'void' || (this.args[i] === undefined && !isKnownToKoffi(type)))
+      if (this.args[i] === 'void' || (this.args[i] === undefined && koffiTypeOf(type) === undefined))
         refuseType(`argument ${i + 1} of ${op}`, type);
     }
-    if (this.returns === undefined && !isKnownToKoffi(returns)) refuseType(`the result of ${op}`, returns);
+    if (this.returns === undefined && koffiTypeOf(returns) === undefined)
+      refuseType(`the result of ${op}`, returns);
     if (options.native === true && !this.fitsThunk) {
       refuse("only koffi's callback could serve this signature", 'use C types by name, or leave native out');
     }
@@ -200,9 +207,14 @@ export class Shape {
     if (mode !== 'call' && mode !== 'post') refuse("mode is neither 'call' nor 'post'", 'give one of both');
     this.isPost = mode === 'post';
     if (typeof ref !== 'boolean') refuse('ref is not a boolean', 'give true or false');
+    if (options.native !== undefined && options.native !== true)
+      refuse('native is not true', 'give true, or leave it out');
+    if (!this.isPost && options.onPosted !== undefined) {
+      refuse('onPosted is given without posts', "say mode: 'post', or leave it out");
+    }
     const { timeoutMilliseconds = this.isPost ? 0 : -1 } = options;
-    if (!Number.isSafeInteger(timeoutMilliseconds)) {
-      refuse('timeoutMilliseconds is not a whole number', 'give -1 to wait as long as it takes');
+    if (!Number.isSafeInteger(timeoutMilliseconds) || timeoutMilliseconds < -1) {
+      refuse('timeoutMilliseconds is neither a whole number nor -1', 'give -1 to wait as long as it takes');
     }
     this.timeoutMilliseconds = timeoutMilliseconds;
     this.onErrorBits = this.#answer('onError', options.onError, returns);
@@ -210,9 +222,7 @@ export class Shape {
   }
 
   #answer(name: string, value: unknown, returns: unknown): bigint {
-    // What only koffi knows is for koffi to check.
-    const bits =
-      this.returns === undefined ? (value === undefined ? undefined : 0n) : bitsOf(this.returns, value);
+    const bits = this.returns === undefined ? koffiBits(returns, value) : bitsOf(this.returns, value);
     if (bits !== undefined) return bits;
     const shown = value === undefined ? 'not given' : `${String(value)}, no ${String(returns)}`;
     throw new HaftError('HAFT_E_ARGUMENT', {
@@ -251,6 +261,11 @@ export class Shape {
     const args = (this.args as WireName[]).filter((_, i) => this.through !== 0n || i !== this.userData);
     return { args, returns: this.isPost ? 'void' : this.returns! };
   }
+}
+
+// A value of a type that only koffi knows needs no bits: no thunk returns it.
+function koffiBits(type: unknown, value: unknown): bigint | undefined {
+  return isOfKoffiType(koffiTypeOf(type)!, value) ? 0n : undefined;
 }
 
 const kinds = new Map<string, Kind>();
@@ -350,8 +365,9 @@ export class Binder<P> {
   }
 
   /** @internal */
-  protected bindValue(value: unknown, { once = false, scope }: BindOptions): Bound<P> {
+  protected bindValue(value: unknown, options: BindOptions): Bound<P> {
     const host = this.#host;
+    const { once, scope } = checkedBindOptions(options, this.#kind.isFunction);
     const handle = host.bind(once ? this.#once(value, () => handle) : value, this.#kind, this.#kindNumber);
     const bound = new Bound(this, handle);
     scope?.own(bound);
@@ -388,15 +404,21 @@ export class Binder<P> {
   }
 }
 
-// Whether koffi can pass a type that has no name here.
-function isKnownToKoffi(type: unknown): boolean {
-  if (typeof type !== 'string') return typeof type === 'object' && type !== null;
-  try {
-    koffi().type(type);
-    return true;
-  } catch {
-    return false;
-  }
+const NONE: BindOptions = Object.freeze({});
+
+function checkedBindOptions(options: BindOptions, isFunction: boolean): BindOptions {
+  if (options === NONE) return NONE;
+  const refuse = (message: string): never => {
+    throw new HaftError('HAFT_E_ARGUMENT', { message, next: 'options of bind are once and scope' });
+  };
+  if (typeof options !== 'object' || options === null) refuse('the options of bind are not an object');
+  const { once, scope, ...others } = options;
+  const unknown = Object.keys(others)[0];
+  if (unknown !== undefined) refuse(`there is no option ${unknown}`);
+  if (once !== undefined && typeof once !== 'boolean') refuse('once is not a boolean');
+  if (once && !isFunction) refuse('once is for a single closure, not for a group');
+  if (scope !== undefined && !(scope instanceof Scope)) refuse('scope is not what registry.scope() gave');
+  return options;
 }
 
 // undefined: there is none for this platform or backend, or the pool is used up.
@@ -429,7 +451,7 @@ export class Trampoline<O extends TrampolineOptions = TrampolineOptions> extends
    *
    * @throws HaftError `HAFT_E_SLOTS`, `HAFT_E_CLOSED`, `HAFT_E_KIND` for what is not a function.
    */
-  bind(closure: ClosureOf<O>, options: BindOptions = {}): Bound {
+  bind(closure: ClosureOf<O>, options: BindOptions = NONE): Bound {
     return this.bindValue(closure, options);
   }
 
@@ -453,7 +475,7 @@ export class TrampolineGroup<G extends Group = Group> extends Binder<{ readonly 
 
   /** @internal */
   constructor(host: TrampolineHost, group: G) {
-    const names = Object.keys(group);
+    const names = typeof group === 'object' && group !== null ? Object.keys(group) : [];
     if (names.length === 0) {
       throw new HaftError('HAFT_E_ARGUMENT', { message: 'the group is empty', next: 'name its functions' });
     }
@@ -473,7 +495,7 @@ export class TrampolineGroup<G extends Group = Group> extends Binder<{ readonly 
   /** As `Trampoline.bind`, of an object whose methods are named as the group's functions. */
   bind(
     methods: { readonly [K in keyof G]: ClosureOf<G[K]> },
-    options: Omit<BindOptions, 'once'> = {},
+    options: Omit<BindOptions, 'once'> = NONE,
   ): Bound<{ readonly [K in keyof G]: bigint }> {
     for (const name of this.#names) {
       if (typeof methods === 'object' && methods !== null && typeof methods[name] !== 'function') {

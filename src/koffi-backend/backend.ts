@@ -6,15 +6,13 @@ import { unsigned } from '../c-types.js';
 import { STATUSES } from '../constants.js';
 import { HaftError } from '../errors.js';
 import { normalize } from '../handle.js';
-import { type Koffi, koffi } from '../koffi.js';
+import { type Koffi, koffi, raiseLimits } from '../koffi.js';
 import { guardExit } from './exit.js';
 import { Lasting, lastingText, type Pointer } from './memory.js';
 import { Process } from './process.js';
 import { makeTable } from './table.js';
 import { watchRelay } from './thread.js';
 
-const HOST_STACK_BYTES = 8 * 1024 * 1024;
-const MOST_CALLERS = 4096; // the most that koffi allows
 const POINTER_BYTES = 8;
 const SIGINT = 2;
 const SIGTERM = 15;
@@ -46,7 +44,12 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
         next: 'build the addon ("npm run build"), or keep the registry on the main thread; see docs/backends.md',
       });
     }
-    raiseLimits();
+    if (!raiseLimits()) {
+      process.emitWarning('koffi had loaded a library before haft was imported, so its limits stand', {
+        code: 'HAFT_KOFFI_LIMITS',
+        detail: 'More than 256 threads at one time in functions of haft end the process. Import haft first.',
+      });
+    }
     watchRelay();
   }
 
@@ -165,14 +168,4 @@ function oneSignal(number: number): void {
   const flags = action.view.getUint32(SIGACTION_FLAGS, true);
   action.view.setUint32(SIGACTION_FLAGS, (flags | SA_RESETHAND) >>> 0, true);
   set(number, action.at, null);
-}
-
-// Hosts run on stacks of koffi's, and threads that are in callbacks at one time are as many as koffi has places for:
-// one more crashes. Both can be raised before koffi loads its first library.
-function raiseLimits(): void {
-  try {
-    koffi().config({ async_stack_size: HOST_STACK_BYTES, max_async_calls: MOST_CALLERS });
-  } catch {
-    // Somebody has loaded one: 128 KiB a stack, and 256 threads.
-  }
 }

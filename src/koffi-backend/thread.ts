@@ -2,6 +2,7 @@
 // that another thread called when the event loop comes to it, while that thread waits.
 import { createHook, executionAsyncId } from 'node:async_hooks';
 import { koffi } from '../koffi.js';
+import { hasScriptBelow } from '../script-below.js';
 
 /** koffi relays callbacks of other threads with one asynchronous resource of this type. */
 const RELAY_TYPE = 'Koffi Async Callback Broker';
@@ -33,19 +34,4 @@ export function watchRelay(): void {
 export function isRelayed(callback: unknown): boolean {
   if (relay !== 0 && executionAsyncId() !== relay) return false;
   return !hasScriptBelow(callback);
-}
-
-function hasScriptBelow(callback: unknown): boolean {
-  const { stackTraceLimit, prepareStackTrace } = Error;
-  Error.stackTraceLimit = 1;
-  Error.prepareStackTrace = (_, sites) => sites.length;
-  try {
-    const holder: { stack?: unknown } = {};
-    Error.captureStackTrace(holder, callback as () => void);
-    return holder.stack !== 0;
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-    if (prepareStackTrace === undefined) Reflect.deleteProperty(Error, 'prepareStackTrace');
-    else Error.prepareStackTrace = prepareStackTrace;
-  }
 }
