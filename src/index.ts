@@ -21,14 +21,6 @@ export {
 export { api, type Plugin } from './plugin.js';
 export { type ErrorContext, Registry, type RegistryEvents, type RegistryStats } from './registry.js';
 export { Scope } from './scope.js';
+export type { ClosureOf, SignatureType, TrampolineOptions, UserDataPlace } from './shape.js';
 export { HandleTable, type HandleTableOptions } from './table.js';
-export type {
-  BindOptions,
-  Bound,
-  ClosureOf,
-  SignatureType,
-  Trampoline,
-  TrampolineGroup,
-  TrampolineOptions,
-  UserDataPlace,
-} from './trampoline.js';
+export type { BindOptions, Bound, Trampoline, TrampolineGroup } from './trampoline.js';

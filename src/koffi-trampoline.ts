@@ -12,12 +12,13 @@ import type { Kind } from './kind.js';
 import { type Koffi, koffi } from './koffi.js';
 import { isOfKoffiType, koffiTypeOf } from './koffi-types.js';
 import { hasScriptBelow } from './script-below.js';
-import type { Shape, TrampolineHost } from './trampoline.js';
+import type { Shape } from './shape.js';
+import type { TrampolineHost } from './trampoline.js';
 
 type KoffiType = Parameters<Koffi['sizeof']>[0];
 
 const later = setImmediate; // tests replace the global one
-const all: KoffiTrampoline[] = [];
+const all = new Map<Kind, readonly KoffiTrampoline[]>();
 let findUserData: KoffiType | undefined;
 
 export class KoffiTrampoline {
@@ -32,10 +33,11 @@ export class KoffiTrampoline {
 
   /** The one that is the same in everything; makes it if there is none. */
   static of(host: TrampolineHost, shape: Shape, kind: Kind): KoffiTrampoline {
-    let found = all.find((one) => one.#serves(shape, kind));
+    const alike = all.get(kind) ?? [];
+    let found = alike.find((one) => one.#serves(shape));
     if (found === undefined) {
       found = new KoffiTrampoline(host, shape, kind);
-      all.push(found);
+      all.set(kind, [...alike, found]);
     }
     found.#hosts.add(host);
     return found;
@@ -43,7 +45,7 @@ export class KoffiTrampoline {
 
   /** The registry closes: its closures are nobody's. */
   static forget(host: TrampolineHost): void {
-    for (const one of all) one.#hosts.delete(host);
+    for (const alike of all.values()) for (const one of alike) one.#hosts.delete(host);
   }
 
   private constructor(host: TrampolineHost, shape: Shape, kind: Kind) {
@@ -85,10 +87,9 @@ export class KoffiTrampoline {
     }
   }
 
-  #serves(shape: Shape, kind: Kind): boolean {
+  #serves(shape: Shape): boolean {
     const { onError, onPosted } = this.#shape.options;
     return (
-      kind === this.#kind &&
       shape.op === this.#shape.op &&
       shape.key === this.#shape.key &&
       shape.isPost === this.#shape.isPost &&

@@ -30,14 +30,8 @@ import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
 import { signalOf } from './options.js';
 import { type Plugin, Plugins } from './plugin.js';
-import {
-  type Complete,
-  type SignatureType,
-  Trampoline,
-  TrampolineGroup,
-  type TrampolineOptions,
-  type UserDataPlace,
-} from './trampoline.js';
+import type { Complete, SignatureType, TrampolineOptions, UserDataPlace } from './shape.js';
+import { Trampoline, TrampolineGroup } from './trampoline.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;

@@ -11,7 +11,7 @@ import type { Handles } from './handles.js';
  * {
  *   using scope = registry.scope();
  *   const row = scope.own(registry.create(new Row(), RowKind));
- *   const { pointer, userData } = compare.bind((a, b) => a - b, { scope });
+ *   const { pointer, userData } = compare.bind((a, b) => Number(a - b), { scope });
  * } // both are gone
  * ```
  */

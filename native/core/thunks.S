@@ -9,6 +9,10 @@
 //
 // System V AMD64 ABI 1.0, section 3.2; Procedure Call Standard for the Arm 64-bit Architecture (2023Q3), section 6.
 
+#if defined(__CET__)
+#include <cet.h>  // says that each thunk begins with a landing pad
+#endif
+
 #if defined(__ELF__) && defined(__x86_64__)
 
   .text
