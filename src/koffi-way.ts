@@ -48,7 +48,6 @@ function typeOf<T>(koffi: Koffi<T>): T {
 
 function runCalled({ only, users }: Way): void {
   if (only !== undefined) {
-    only.i32[CALLED_WORD] = 0;
     only.run();
     return;
   }
@@ -75,6 +74,7 @@ export function joinKoffi<T>(koffi: Koffi<T>, user: KoffiUser): bigint {
     ways.set(copy, way);
   }
   way.users.add(user);
+  for (const { i32 } of way.users) i32[CALLED_WORD] = 0; // one that was alone left its own as it was
   way.only = way.users.size === 1 ? user : undefined;
   return way.callback;
 }
