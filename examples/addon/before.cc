@@ -91,7 +91,8 @@ class Scan {
       const Napi::Value value = keep.Call({Napi::String::New(env, line)});
       Answer given;
       if (env.IsExceptionPending()) {
-        const Napi::Value text = env.GetAndClearPendingException().Value().ToString();
+        const Napi::Value thrown = env.GetAndClearPendingException().Value();
+        const Napi::Value text = thrown.IsEmpty() ? thrown : thrown.ToString();
         if (!text.IsEmpty()) given.problem = text.As<Napi::String>();
       } else if (!value.IsEmpty()) {
         given.keep = value.ToBoolean();
@@ -110,6 +111,7 @@ class Scan {
   // On JavaScript's thread. While that is being terminated all values are empty, and to use one ends the process.
   void Visit(Napi::Env env, const char *name, std::initializer_list<napi_value> arguments) {
     const Napi::Object visitor = visitor_.Value();
+    if (visitor.IsEmpty()) return;
     const Napi::Value method = visitor.Get(name);
     if (method.IsEmpty()) return;
     method.As<Napi::Function>().Call(visitor, arguments);
@@ -117,7 +119,7 @@ class Scan {
     if (!env.IsExceptionPending()) return;
     const Napi::Value error = env.GetAndClearPendingException().Value();
     const Napi::Value failed = visitor.Get("failed");
-    if (!failed.IsEmpty()) failed.As<Napi::Function>().Call(visitor, {error});
+    if (!error.IsEmpty() && !failed.IsEmpty()) failed.As<Napi::Function>().Call(visitor, {error});
   }
 
   // On JavaScript's thread: every thread has released the queue, or the environment ends. Node frees the queue after
