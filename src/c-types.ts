@@ -21,6 +21,8 @@ const C_TYPES = {
   'unsigned short': 'u16',
   uint16_t: 'u16',
   int: 'i32',
+  signed: 'i32',
+  'signed int': 'i32',
   int32_t: 'i32',
   unsigned: 'u32',
   'unsigned int': 'u32',
@@ -31,10 +33,14 @@ const C_TYPES = {
   intptr_t: 'i64',
   ptrdiff_t: 'i64',
   ssize_t: 'i64',
+  intmax_t: 'i64',
+  off_t: 'i64',
+  time_t: 'i64',
   'unsigned long': 'u64',
   'unsigned long long': 'u64',
   uint64_t: 'u64',
   uintptr_t: 'u64',
+  uintmax_t: 'u64',
   size_t: 'u64',
   float: 'f32',
   double: 'f64',
@@ -81,6 +87,7 @@ export function wireNameOf(type: unknown): WireName | undefined {
     .trim()
     .replaceAll(/\s+/g, ' ')
     .replaceAll(/ ?\* ?/g, ' *')
+    .replace(/(?<=\*) ?(const|restrict|volatile)$/, '')
     .replace(/^char const \*$/, 'const char *');
   if (Object.hasOwn(C_TYPES, name)) return C_TYPES[name as keyof typeof C_TYPES];
   if (name.endsWith('*')) return 'u64';

@@ -45,6 +45,12 @@ export async function runHost(
 
 /** The whole path of a library that is to be loaded. @throws HaftError `HAFT_E_NOT_FOUND` */
 export function libraryFile(path: string, what: string): string {
+  if (typeof path !== 'string') {
+    throw new HaftError('HAFT_E_ARGUMENT', {
+      message: `the path of the ${what} is not a string`,
+      next: 'give the path of a file; of a URL fileURLToPath makes one',
+    });
+  }
   const file = resolve(path);
   if (existsSync(file) && statSync(file).isFile()) return file;
   throw new HaftError('HAFT_E_NOT_FOUND', {
