@@ -193,24 +193,22 @@ export class Closures implements TrampolineHost, KoffiUser {
   /** C that koffi called calls a closure, or any object. */
   run(): void {
     if (anyThrown) forgetThrown();
-    depth++;
-    try {
-      this.#mailboxes.direct();
-    } finally {
-      depth--;
-    }
-    if (this.#thrown !== undefined) this.#tell(this.#thrown, true);
+    this.#runDirect(true);
   }
 
   /** C that an addon called: nothing passes through it to where JavaScript called that. */
   runFromAddon(): void {
+    this.#runDirect(false);
+  }
+
+  #runDirect(throughKoffi: boolean): void {
     depth++;
     try {
       this.#mailboxes.direct();
     } finally {
       depth--;
     }
-    if (this.#thrown !== undefined) this.#tell(this.#thrown, false);
+    if (this.#thrown !== undefined) this.#tell(this.#thrown, throughKoffi);
   }
 
   /** Whether C is in the midst of a message on this thread. */

@@ -186,7 +186,7 @@ function signatureText({ args = [], returns = 'void' }: Signature): string {
 }
 
 // FNV-1a, 64 bits: a fingerprint, not a secret.
-function fingerprintOf(text: string): bigint {
+export function fingerprintOf(text: string): bigint {
   let hash = 0xcbf29ce484222325n;
   for (const byte of new TextEncoder().encode(text)) {
     hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);

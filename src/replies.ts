@@ -141,13 +141,10 @@ export class Replies {
     // A promise of our own: a thenable need keep to no rule.
     Promise.resolve(result).then(
       (value) => settle(() => this.answer(reply, handle, op, value), value),
-      (error) => {
+      (error) =>
         settle(() => {
-          this.answerError(reply, handle, error);
-          this.#failed(error, handle, op);
-          return false;
-        });
-      },
+          throw error;
+        }),
     );
   }
 

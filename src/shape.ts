@@ -11,7 +11,7 @@ import {
 } from './c-types.js';
 import { ARGS_MAX, KIND_NAME_BYTES } from './constants.js';
 import { HaftError } from './errors.js';
-import { Kind, type Signatures } from './kind.js';
+import { fingerprintOf, Kind, type Signatures } from './kind.js';
 import { isOfKoffiType, koffiTypeOf } from './koffi-types.js';
 
 /**
@@ -251,7 +251,6 @@ export function kindOf(shapes: readonly Shape[], isFunction: boolean): Kind {
 
 function shortened(name: string): string {
   if (new TextEncoder().encode(name).length <= KIND_NAME_BYTES) return name;
-  let hash = 5381n; // only so that two long names differ
-  for (const byte of new TextEncoder().encode(name)) hash = BigInt.asUintN(64, hash * 33n + BigInt(byte));
-  return `${name.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, KIND_NAME_BYTES - 20)}...${hash.toString(16)}`;
+  const start = name.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, KIND_NAME_BYTES - 20);
+  return `${start}...${fingerprintOf(name).toString(16)}`; // so that two long names differ
 }

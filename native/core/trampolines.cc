@@ -92,8 +92,7 @@ void prepare(Trampoline &t) {
 
 bool is_wide(uint8_t type) { return is_float(type) || type == kWireU64 || type == HAFT_I64; }
 
-uint64_t argument_bits(const Trampoline &t, uint32_t i, const uint64_t *registers, const uint64_t *stack) {
-  const uint32_t place = t.places[i];
+uint64_t bits_at(uint32_t place, const uint64_t *registers, const uint64_t *stack) {
   return place < kRegisters ? registers[place] : stack[place - kRegisters];
 }
 
@@ -211,8 +210,7 @@ uint64_t call_here(const Trampoline &t, const Target &target, const uint64_t *re
   Realm &r = arena()->realms[target.realm];
   Cell &cell = r.direct[0];
   for (uint32_t i = 0; i < t.short_args; i++) {
-    const uint32_t place = t.short_places[i];
-    const uint64_t bits = place < kRegisters ? registers[place] : stack[place - kRegisters];
+    const uint64_t bits = bits_at(t.short_places[i], registers, stack);
     cell.args[i] = t.short_types[i] == kAsItComes ? bits : wire_bits(argument(t.short_types[i], bits));
   }
   cell.handle = (double)target.handle;
@@ -235,12 +233,13 @@ uint64_t call_here(const Trampoline &t, const Target &target, const uint64_t *re
 }
 
 // Any thread.
-__attribute__((noinline)) uint64_t send(const Trampoline &t, uint64_t user_data, const uint64_t *registers, const uint64_t *stack) {
+__attribute__((noinline)) uint64_t send(const Trampoline &t, uint64_t user_data, const uint64_t *registers,
+                                        const uint64_t *stack) {
   const TrampolineSpec &spec = t.spec;
   haft_value args[HAFT_ARGS_MAX], result = {HAFT_VOID, 0, {0}};
   size_t count = 0;
   for (uint32_t i = 0; i < spec.count; i++) {
-    if (is_passed(spec, i)) args[count++] = argument(spec.types[i], argument_bits(t, i, registers, stack));
+    if (is_passed(spec, i)) args[count++] = argument(spec.types[i], bits_at(t.places[i], registers, stack));
   }
   const bool is_post = spec.mode == kModePost;
   const haft_status status = is_post ? post_given(user_data, spec.op, args, count, spec.timeout_ms)
@@ -299,7 +298,7 @@ using namespace haft;
 
 uint64_t haft_trampoline_enter(uint32_t number, const uint64_t *registers, const uint64_t *stack) {
   const Trampoline &t = trampolines[number];
-  uint64_t user_data = argument_bits(t, t.spec.user_data, registers, stack);
+  uint64_t user_data = bits_at(t.places[t.spec.user_data], registers, stack);
   if (t.spec.user_data_from) user_data = t.spec.user_data_from(user_data);
   Target target;
   if (t.spec.mode == kModeCall && t.shape != 0 && locate(user_data, &target) == HAFT_OK && on_own_thread(target.realm)) {
