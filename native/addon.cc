@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/api.h"
+#include "core/checks.h"
 #include "core/error.h"
 #include "core/kinds.h"
 #include "core/layout.h"
@@ -65,15 +66,33 @@ Napi::Value destroy_notify_address(const Napi::CallbackInfo &info) {
   return Napi::BigInt::New(info.Env(), (uint64_t)(uintptr_t)destroy_notify);
 }
 
-// (name, fingerprint, names of the ops each ended by NUL): the kind's number, or a negative status.
+// [number, name of the status, rule] of each.
+Napi::Array rules(Napi::Env env) {
+  Napi::Array list = Napi::Array::New(env);
+#define HAFT_RULE_PUSH(number, status, rule)                      \
+  {                                                               \
+    Napi::Array entry = Napi::Array::New(env, 3);                 \
+    entry.Set(0u, Napi::Number::New(env, number));                \
+    entry.Set(1u, Napi::String::New(env, "HAFT_" #status));       \
+    entry.Set(2u, Napi::String::New(env, rule));                  \
+    list.Set(list.Length(), entry);                               \
+  }
+  HAFT_RULE_MAP(HAFT_RULE_PUSH)
+#undef HAFT_RULE_PUSH
+  return list;
+}
+
+// (name, fingerprint, names of the ops each ended by NUL, their signatures the same): the kind's number, or a negative status.
 Napi::Value define_kind(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
   const std::string name = info[0].As<Napi::String>();
   bool lossless;
   const uint64_t fingerprint = info[1].As<Napi::BigInt>().Uint64Value(&lossless);
   const std::string ops = info[2].As<Napi::String>();
+  const std::string signatures = info[3].As<Napi::String>();
   haft_kind kind = 0;
-  const haft_status status = kind_define(name.data(), name.size(), fingerprint, ops.data(), ops.size(), &kind);
+  const haft_status status = kind_define(name.data(), name.size(), fingerprint, ops.data(), ops.size(), &kind,
+                                         signatures.data(), signatures.size());
   return Napi::Number::New(env, status == HAFT_OK ? (double)kind : status);
 }
 
@@ -93,6 +112,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   (void)registered;
   exports.Set("layout", layout(env));
   exports.Set("statuses", statuses(env));
+  exports.Set("rules", rules(env));
+  exports.Set("checkLevel", Napi::Number::New(env, check_level()));
   exports.Set("api", api(env));
   exports.Set("apiAddress", Napi::Function::New(env, api_address, "apiAddress"));
   exports.Set("destroyNotify", Napi::Function::New(env, destroy_notify_address, "destroyNotify"));

@@ -12,6 +12,9 @@ const statuses = addon.statuses.map(
   ([name, number, message, next]) =>
     `  ${name}: { status: ${number}, message: ${quoted(message)}, next: ${quoted(next)} },`,
 );
+const rules = addon.rules.map(
+  ([number, code, rule]) => `  { number: ${number}, code: '${code}', rule: ${quoted(rule)} },`,
+);
 const text = `// The numbers and texts that native/core/layout.h and native/include/haft.h decide, made by
 // \`node scripts/make-constants.mjs\`. Do not edit.
 
@@ -20,6 +23,11 @@ ${layout.join('\n')}
 export const STATUSES = {
 ${statuses.join('\n')}
 } as const;
+
+/** The pointer rules, each with the code of its breach: docs/pointer-rules.md. */
+export const RULES = [
+${rules.join('\n')}
+] as const;
 `;
 
 if (!process.argv.includes('--check')) {

@@ -1,6 +1,7 @@
 // Who serves native code: the addon, or koffi alone where the addon cannot be loaded. Chosen once, at the first use.
 import { isMainThread } from 'node:worker_threads';
 import { type Addon, addon, isAddonThere } from './binding.js';
+import { checkSetting } from './checks.js';
 import { HaftError } from './errors.js';
 import { isKoffiThere, raiseLimits } from './koffi.js';
 import { KoffiBackend } from './koffi-backend/backend.js';
@@ -23,6 +24,7 @@ let chosen: Backend | undefined;
 
 /** @throws HaftError when neither serves, or the one that was asked for does not. */
 export function backend(): Backend {
+  if (chosen === undefined) checkSetting();
   chosen ??= choose();
   return chosen;
 }

@@ -132,8 +132,10 @@ export interface Addon {
   apiAddress(): bigint;
   /** The address of a C function that releases the handle in its one argument. */
   destroyNotify(): bigint;
-  /** The kind's number, or a negative status. */
-  defineKind(name: string, fingerprint: bigint, ops: string): number;
+  /** The level of HAFTCHECK. */
+  readonly checkLevel: number;
+  /** The kind's number, or a negative status. Names of the ops, and their signatures, each ended by NUL. */
+  defineKind(name: string, fingerprint: bigint, ops: string, signatures: string): number;
   /** The realm, or a negative status. `drain` and `direct` must not throw. */
   open(drain: () => void, direct: () => void): NativeRealm | number;
   /** Why the host cannot run, or `undefined` when it does. */

@@ -2,7 +2,7 @@
 // `node scripts/make-constants.mjs`. Do not edit.
 
 export const VERSION_MAJOR = 1;
-export const VERSION_MINOR = 2;
+export const VERSION_MINOR = 3;
 export const SHARDS = 16;
 export const BLOCK_BITS = 10;
 export const BLOCK_SLOTS = 1024;
@@ -62,6 +62,7 @@ export const SHAPE_HEAP_BIT = 1073741824;
 export const WORD_GENERATION_SHIFT = 6;
 export const WORD_STATE_SHIFT = 3;
 export const STATE_LIVE = 1;
+export const STATE_COLLECTED = 5;
 export const REPLY_SEQUENCE_SHIFT = 2;
 export const REPLY_SEQUENCE_MASK = 1048575;
 export const REPLY_STARTED = 1;
@@ -113,4 +114,29 @@ export const STATUSES = {
   HAFT_E_MOVED: { status: -24, message: 'the object was moved to another realm', next: 'ask haft_moved for its new handle' },
   HAFT_E_BREAKER: { status: -25, message: 'the breaker of the handle\'s kind is open: its handlers failed too often in a row', next: 'try again after the time that the kind allows, and look at what the handlers threw' },
   HAFT_E_BACKEND: { status: -26, message: 'haft runs without its addon, and koffi alone cannot do that', next: 'build the addon, or see docs/backends.md for what works without it' },
+  HAFT_E_OWNER: { status: -27, message: 'the reference or the memory is not the caller\'s to give back', next: 'give back what you were given, and once: a retain, a handle that was found or returned, a result' },
+  HAFT_E_COLLECTED: { status: -28, message: 'the object of the weak handle was collected', next: 'release the handle; who needs the object to stay asks for a handle that is not weak' },
+  HAFT_E_DETACHED: { status: -29, message: 'the buffer\'s memory has gone elsewhere, or may move', next: 'pin a buffer that is neither transferred, nor detached, nor resizable, and leave it so until unpin' },
 } as const;
+
+/** The pointer rules, each with the code of its breach: docs/pointer-rules.md. */
+export const RULES = [
+  { number: 1, code: 'HAFT_E_FORGED', rule: 'a handle travels unchanged, as 64 bits' },
+  { number: 2, code: 'HAFT_E_STALE', rule: 'who keeps a handle beyond the call holds a reference of its own' },
+  { number: 3, code: 'HAFT_E_OWNER', rule: 'a reference is given back once, by the side that owns it' },
+  { number: 4, code: 'HAFT_E_OWNER', rule: 'a result is its receiver\'s: freed once, and nothing else is freed as one' },
+  { number: 5, code: 'HAFT_E_KIND', rule: 'an op goes to objects of its own kind' },
+  { number: 6, code: 'HAFT_E_OP', rule: 'an op is one that its kind has' },
+  { number: 7, code: 'HAFT_E_ARGUMENT', rule: 'arguments are as many as the op declares, and of its types' },
+  { number: 8, code: 'HAFT_E_UTF8', rule: 'a string is UTF-8, and counted' },
+  { number: 9, code: 'HAFT_E_REALM', rule: 'a handle is used in its own realm, and the realm\'s thread for what is the thread\'s own' },
+  { number: 10, code: 'HAFT_E_RESULT', rule: 'a handler returns what its op declares' },
+  { number: 11, code: 'HAFT_E_DETACHED', rule: 'memory that C keeps is pinned, and what is borrowed ends with the handler' },
+  { number: 12, code: 'HAFT_E_COLLECTED', rule: 'a weak handle keeps nothing alive' },
+  { number: 13, code: 'HAFT_E_MOVED', rule: 'a moved object is reached by its new handle' },
+  { number: 14, code: 'HAFT_E_ABI', rule: 'C is built for the header and the kinds that are there' },
+  { number: 15, code: 'HAFT_E_DEADLOCK', rule: 'no thread waits for itself' },
+  { number: 16, code: 'HAFT_E_CLOSED', rule: 'nothing outlives its realm' },
+  { number: 17, code: 'HAFT_E_FORKED', rule: 'a forked child leaves haft alone' },
+  { number: 18, code: 'HAFT_E_OVERFLOW', rule: 'every retain has its release' },
+] as const;

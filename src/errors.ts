@@ -1,5 +1,5 @@
 // What went wrong, by code: the same codes as in C.
-import { STATUSES } from './constants.js';
+import { RULES, STATUSES } from './constants.js';
 import { formatHandle } from './handle.js';
 
 /** `HAFT_OK` and every `HAFT_E_*` of haft.h. */
@@ -25,7 +25,15 @@ export interface HaftErrorDetails {
   message?: string;
   /** Replaces the code's own next step. */
   next?: string;
+  /** The pointer rule that was broken; the code's own unless given. */
+  rule?: number | undefined;
   cause?: unknown;
+}
+
+/** The pointer rule that a code breaks where nothing else is said: the first of several. As `status_rule` in C. */
+export function ruleOf(code: StatusName): number | undefined {
+  if (code === 'HAFT_E_ARGUMENT') return undefined; // mostly of a function's own arguments, which no rule is about
+  return RULES.find((rule) => rule.code === code)?.number;
 }
 
 /**
@@ -40,6 +48,8 @@ export class HaftError extends Error {
   readonly kind: string | undefined;
   /** What to do about it. */
   readonly next: string;
+  /** The number of the pointer rule that was broken, if it is one: docs/pointer-rules.md. */
+  readonly rule: number | undefined;
 
   constructor(code: ErrorCode, details: HaftErrorDetails = {}) {
     const { message, status } = STATUSES[code];
@@ -47,12 +57,15 @@ export class HaftError extends Error {
     const where = 'handle' in details ? ` [handle ${formatHandle(details.handle)}` : '';
     const kind = details.kind ? `${where ? ', ' : ' ['}kind ${details.kind}` : '';
     const brackets = where || kind ? `${where}${kind}]` : '';
-    super(`${code}: ${details.message ?? message}${brackets}; ${next}`, { cause: details.cause });
+    const rule = 'rule' in details ? details.rule : ruleOf(code);
+    const broken = rule === undefined ? '' : ` (pointer rule ${rule})`;
+    super(`${code}: ${details.message ?? message}${brackets}; ${next}${broken}`, { cause: details.cause });
     this.code = code;
     this.status = status;
     this.handle = details.handle;
     this.kind = details.kind;
     this.next = next;
+    this.rule = rule;
   }
 }
 

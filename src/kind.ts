@@ -181,7 +181,8 @@ export class Op {
   }
 }
 
-function signatureText({ args = [], returns = 'void' }: Signature): string {
+/** "(f64,str):bool" */
+export function signatureText({ args = [], returns = 'void' }: Signature): string {
   return `(${args.join(',')}):${returns}`;
 }
 

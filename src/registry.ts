@@ -22,7 +22,7 @@ import { EVENT, Events } from './events.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
-import type { Kind, Signatures } from './kind.js';
+import { type Kind, type Signatures, signatureText } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
 import { copyOf, joinKoffi, type Koffi, leaveKoffi } from './koffi-way.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
@@ -441,7 +441,8 @@ export class Registry extends Handles {
 
   #define(kind: Kind): number {
     const ops = kind.ops.map(({ name }) => `${name}\0`).join('');
-    const number = backend().defineKind(kind.name, kind.fingerprint, ops);
+    const signatures = kind.ops.map(({ signature }) => `${signatureText(signature)}\0`).join('');
+    const number = backend().defineKind(kind.name, kind.fingerprint, ops, signatures);
     if (number < 0) throw errorOfStatus(number, { kind: kind.name });
     while (this.#kinds.length <= number) this.#kinds.push(undefined); // no holes: a sparse array is a hash table
     // Two kinds that are alike in name and signatures are one: the first one's ops serve both.

@@ -34,7 +34,7 @@ import {
   WIRE_U16,
   WIRE_U64,
 } from './constants.js';
-import { type ErrorCode, HaftError } from './errors.js';
+import { type ErrorCode, HaftError, ruleOf } from './errors.js';
 import { isInHandleRange, NULL_HANDLE, normalize } from './handle.js';
 import { type Op, TYPES, WIRE_TYPES } from './kind.js';
 
@@ -75,7 +75,8 @@ class WireError extends HaftError {
     kind?: string,
     next?: string,
   ) {
-    super(code, { kind, message: detail, next });
+    // What does not fit an op is the one breach among arguments: pointer rule 7.
+    super(code, { kind, message: detail, next, rule: code === 'HAFT_E_ARGUMENT' ? 7 : ruleOf(code) });
   }
 }
 
@@ -120,7 +121,7 @@ export class Wire {
     if (views) views.chunk = ours;
     try {
       if (count !== op.args.length) {
-        const message = `${op.text} takes ${op.args.length} arguments, not ${count}`;
+        const message = `${op.text} takes ${argumentsOf(op.args.length)}, not ${count}`;
         throw new WireError('HAFT_E_ARGUMENT', message, op.kindName);
       }
       return op.args.map((declared, i) => {
@@ -432,8 +433,12 @@ interface Tail {
 
 const NUMBERS: ReadonlySet<number> = new Set([F64, I32, U32]);
 
-// Whether a number of one type is exactly a value of another.
-function fits(declared: number, value: number): boolean {
+export function argumentsOf(count: number): string {
+  return count === 1 ? '1 argument' : `${count} arguments`;
+}
+
+/** Whether a number of one type is exactly a value of another. */
+export function fits(declared: number, value: number): boolean {
   if (declared === F64) return true;
   if (declared === I32) return (value | 0) === value;
   return declared === U32 && value >>> 0 === value;

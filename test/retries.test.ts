@@ -158,8 +158,8 @@ describe('a post whose handler throws', () => {
   });
 
   it('with arguments that do not fit is refused, and not tried again', () => {
-    const { job, run } = made();
-    run.postNothing();
+    const { job, handle, run } = made();
+    run.postHandle(handle);
     host.drain();
     expect(job.log).toEqual([]);
     expect(host.told).toEqual(['HAFT_E_ARGUMENT']);

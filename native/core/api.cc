@@ -4,11 +4,14 @@
 #include "async.h"
 #include "blocking.h"
 #include "calls.h"
+#include "checks.h"
 #include "counters.h"
 #include "error.h"
 #include "events.h"
 #include "kinds.h"
+#include "labels.h"
 #include "names.h"
+#include "pins.h"
 #include "queues.h"
 #include "realm.h"
 #include "slots.h"
@@ -47,21 +50,34 @@ haft_status checked_realm(haft_realm realm) {
   return status == HAFT_OK ? HAFT_OK : fail(status);
 }
 
+// The functions that look at more at a higher level of HAFTCHECK; all others are the same.
+template <int level>
 const haft_api table = {
     sizeof(haft_api), HAFT_VERSION_MAJOR, HAFT_VERSION_MINOR,
     slot_retain,      slot_release,       check,
     kind_of,          realm_of,           kind_find,
     op_find,          name_find,          checked_realm,
-    post,             call,               call_many,
+    post<level>,      call<level>,        call_many<level>,
     value_free,       last_error,         status_name,
-    status_message,   call_async,         queue_open,
+    status_message,   call_async<level>,  queue_open,
     queue_next,       queue_close,        serve,
     blocking_set,     wait_for,           signal_events,
-    slot_moved,       counters_read,
+    slot_moved,       counters_read,      retain_as,
+    release_as,       memory_of,          kind_match,
+    check_level,
 };
 
 }  // namespace
 
-const haft_api *api_table() { return &table; }
+const haft_api *api_table() {
+  switch (check_level()) {
+    case 0:
+      return &table<0>;
+    case 1:
+      return &table<1>;
+    default:
+      return &table<2>;
+  }
+}
 
 }  // namespace haft

@@ -169,6 +169,7 @@ void finish(const Pending &entry) {
 
 }  // namespace
 
+template <int level>
 haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                        const haft_completer *completer) {
   if (forked.load(std::memory_order_relaxed)) return fail(HAFT_E_FORKED, handle);  // P26
@@ -179,7 +180,7 @@ haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, s
   haft_status status = address(handle, op, &t);
   if (status != HAFT_OK) return status;
   Plan plan;
-  status = plan_message(t.realm_id, args, count, &plan);
+  status = plan_message<level>(t.realm_id, op, args, count, &plan);
   if (status != HAFT_OK) return status;
   // Counted in flight until it is sent: the realm's end finds it kept, or we find the realm closed (P21). The own
   // thread is not counted, and cannot close the realm meanwhile (P22).
@@ -209,6 +210,10 @@ haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, s
   count_failure(t, status);
   return fail(status, handle);
 }
+using CallAsync = haft_status(haft_handle, haft_op, const haft_value *, size_t, int64_t, const haft_completer *);
+template CallAsync call_async<0>;
+template CallAsync call_async<1>;
+template CallAsync call_async<2>;
 
 void async_answered(uint32_t realm, uint32_t number) {
   Pending answered;

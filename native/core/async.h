@@ -9,6 +9,7 @@
 
 namespace haft {
 
+template <int level = 1>
 haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                        const haft_completer *completer);
 

@@ -1,17 +1,18 @@
 // See calls.h.
 #include "calls.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <optional>
 
 #include "blocking.h"
+#include "checks.h"
 #include "counters.h"
 #include "error.h"
 #include "heap.h"
 #include "message.h"
 #include "process.h"
 #include "replies.h"
+#include "results.h"
 #include "send.h"
 
 namespace haft {
@@ -140,7 +141,7 @@ haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, s
   haft_status status = address(handle, op, t);
   if (status != HAFT_OK) return status;
   Plan plan;
-  status = planner(t->realm_id, args, count, &plan);
+  status = planner(t->realm_id, op, args, count, &plan);
   if (status != HAFT_OK) return status;
   if (on_own_thread(t->realm)) {
     run.end();
@@ -175,7 +176,7 @@ haft_status begin_call(haft_handle handle, haft_op op, const haft_value *args, s
 haft_value error_text() {
   const haft_error *error = last_error();
   const size_t name = strlen(error->name), message = strlen(error->message);
-  char *text = static_cast<char *>(malloc(name + message + 3));
+  char *text = result_take(name + message + 3);
   if (!text) return kVoid;
   memcpy(text, error->name, name);
   memcpy(text + name, ": ", 2);
@@ -213,7 +214,7 @@ haft_status post_planned(haft_handle handle, haft_op op, const haft_value *args,
   haft_status status = address(handle, op, &t);
   if (status != HAFT_OK) return status;
   Plan plan;
-  status = planner(t.realm_id, args, count, &plan);
+  status = planner(t.realm_id, op, args, count, &plan);
   if (status != HAFT_OK) return status;
   if (when_full == HAFT_FAIL || when_full == HAFT_DROP_NEWEST) {
     status = try_send(t, op, plan, 0);
@@ -272,9 +273,13 @@ haft_value result_or_text(haft_status status, const haft_value &result) {
   return told ? error_text() : kVoid;
 }
 
+template <int level>
 haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full) {
-  return post_planned(handle, op, args, count, when_full, plan_message);
+  return post_planned(handle, op, args, count, when_full, plan_message<level>);
 }
+template haft_status post<0>(haft_handle, haft_op, const haft_value *, size_t, haft_full);
+template haft_status post<1>(haft_handle, haft_op, const haft_value *, size_t, haft_full);
+template haft_status post<2>(haft_handle, haft_op, const haft_value *, size_t, haft_full);
 
 haft_status post_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full) {
   return post_planned(handle, op, args, count, when_full, plan_given);
@@ -285,20 +290,25 @@ haft_status offer(haft_handle handle, haft_op op, const haft_value *args, size_t
   haft_status status = address(handle, op, &t, false);
   if (status != HAFT_OK) return status;
   Plan plan;
-  status = plan_message(t.realm_id, args, count, &plan);
+  status = plan_message<1>(t.realm_id, op, args, count, &plan);
   return status == HAFT_OK ? try_send(t, op, plan, 0) : status;
 }
 
+template <int level>
 haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                  haft_value *result) {
-  return call_planned(handle, op, args, count, timeout_ms, result, plan_message);
+  return call_planned(handle, op, args, count, timeout_ms, result, plan_message<level>);
 }
+template haft_status call<0>(haft_handle, haft_op, const haft_value *, size_t, int64_t, haft_value *);
+template haft_status call<1>(haft_handle, haft_op, const haft_value *, size_t, int64_t, haft_value *);
+template haft_status call<2>(haft_handle, haft_op, const haft_value *, size_t, int64_t, haft_value *);
 
 haft_status call_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                        haft_value *result) {
   return call_planned(handle, op, args, count, timeout_ms, result, plan_given);
 }
 
+template <int level>
 haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) {
   constexpr size_t kAtOnce = 256;  // so that a few callers do not take all reply slots
   struct Sent {
@@ -315,8 +325,8 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
       haft_request &q = requests[from + i];
       haft_value result = kVoid;
       Blocking blocking;
-      const haft_status status = begin_call(q.handle, q.op, q.args, q.count, plan_message, deadline, blocking, run,
-                                            &sent[i].target, &sent[i].token, &result);
+      const haft_status status = begin_call(q.handle, q.op, q.args, q.count, plan_message<level>, deadline, blocking,
+                                            run, &sent[i].target, &sent[i].token, &result);
       failure.settle(requests, from + i, status, result);
     }
     run.end();
@@ -337,10 +347,17 @@ haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms) 
   }
   return failure.tell();
 }
+template haft_status call_many<0>(haft_request *, size_t, int64_t);
+template haft_status call_many<1>(haft_request *, size_t, int64_t);
+template haft_status call_many<2>(haft_request *, size_t, int64_t);
 
 void value_free(haft_value *value) {
   if (!value) return;
-  if (value->type == HAFT_STR || value->type == HAFT_BYTES) free(const_cast<void *>(value->as.bytes));
+  const bool text = value->type == HAFT_STR || value->type == HAFT_BYTES;
+  if (text && !result_give(value->as.bytes)) {
+    fail_with(HAFT_E_OWNER, HAFT_NULL, "the memory is no result, or was freed before", kRuleResults);
+    tell_breach("haft_value_free");
+  }
   *value = kVoid;
 }
 

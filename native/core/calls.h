@@ -1,4 +1,5 @@
-// Post and call: from arguments to a message in a mailbox, and from a reply to a result.
+// Post and call: from arguments to a message in a mailbox, and from a reply to a result. `level` is that of HAFTCHECK
+// (plan_message): the table of functions has the one of the process.
 #pragma once
 
 #include "haft.h"
@@ -6,15 +7,18 @@
 
 namespace haft {
 
+template <int level = 1>
 haft_status post(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full);
 // A post that does not wait. A failure is the caller's to count.
 haft_status offer(haft_handle handle, haft_op op, const haft_value *args, size_t count);
+template <int level = 1>
 haft_status call(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                  haft_value *result);
 // The same with what C passed to a trampoline (plan_given).
 haft_status post_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, haft_full when_full);
 haft_status call_given(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                        haft_value *result);
+template <int level = 1>
 haft_status call_many(haft_request *requests, size_t count, int64_t timeout_ms);
 
 // On the realm's own thread: runs the message that stands in Realm::direct; the answer stands in Realm::direct_reply.

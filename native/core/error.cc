@@ -1,12 +1,13 @@
 // See error.h. The texts live in a fixed buffer of each thread: no destructor runs at a thread's end (P25).
 #include "error.h"
 
+#include <cstdio>
 #include <cstring>
 
 namespace haft {
 namespace {
 
-thread_local KeptError last = {{sizeof(haft_error), HAFT_OK, HAFT_NULL, "HAFT_OK", "success", "", ""}, {0}};
+thread_local KeptError last = {{sizeof(haft_error), HAFT_OK, HAFT_NULL, "HAFT_OK", "success", "", "", 0, 0}, {0}, {0}};
 
 }  // namespace
 
@@ -46,6 +47,16 @@ const char *status_next(haft_status status) {
   }
 }
 
+uint32_t status_rule(haft_status status) {
+  if (status == HAFT_E_ARGUMENT) return 0;  // mostly of a function's own arguments, which no rule is about
+  // The first of several rules.
+#define HAFT_RULE_OF(number, code, rule) \
+  if (status == HAFT_##code) return number;
+  HAFT_RULE_MAP(HAFT_RULE_OF)
+#undef HAFT_RULE_OF
+  return 0;
+}
+
 haft_status fail(haft_status status, haft_handle handle, const char *detail) {
   last.error.status = status;
   last.error.handle = handle;
@@ -53,10 +64,16 @@ haft_status fail(haft_status status, haft_handle handle, const char *detail) {
   last.error.message = detail ? detail : status_message(status);
   last.error.stack = "";
   last.error.next = status_next(status);
+  last.error.rule = status_rule(status);
   return status;
 }
 
-haft_status fail_text(haft_status status, haft_handle handle, const char *text, uint32_t bytes) {
+haft_status fail_with(haft_status status, haft_handle handle, const std::string &detail, uint32_t rule) {
+  const std::string text = status_name(status) + ('\0' + detail);
+  return fail_text(status, handle, text.data(), (uint32_t)text.size(), rule);
+}
+
+haft_status fail_text(haft_status status, haft_handle handle, const char *text, uint32_t bytes, uint32_t rule) {
   KeptError &l = last;
   uint32_t kept = bytes < kErrorTextBytes - 3 ? bytes : kErrorTextBytes - 3;
   if (kept < bytes) {
@@ -68,10 +85,17 @@ haft_status fail_text(haft_status status, haft_handle handle, const char *text, 
   l.error.name = l.text;
   l.error.message = l.error.name + strlen(l.error.name) + 1;
   l.error.stack = l.error.message + strlen(l.error.message) + 1;
+  if (rule != 0) l.error.rule = rule;
   return status;
 }
 
-const haft_error *last_error() { return &last.error; }
+const haft_error *last_error() {
+  if (last.error.rule != 0) {
+    snprintf(last.next, sizeof last.next, "%s (pointer rule %u)", status_next(last.error.status), last.error.rule);
+    last.error.next = last.next;
+  }
+  return &last.error;
+}
 
 void keep_error(KeptError *kept) { *kept = last; }
 

@@ -22,18 +22,69 @@ bool named(const Kind &k, const char *name, size_t length) {
   return k.name_length == length && memcmp(k.name, name, length) == 0;
 }
 
-bool fill(Kind &k, const char *name, size_t name_length, uint64_t fingerprint, const char *ops, size_t ops_bytes) {
+// As src/kind.ts writes them.
+constexpr const char *kTypeNames[] = {"void", "f64", "i32", "u32", "i64", "bool", "handle", "str", "bytes"};
+
+// The type that a text begins with; moves on behind it. -1: none.
+int read_type(const char *&at) {
+  const size_t length = strcspn(at, ",):;");
+  for (int type = 0; type <= HAFT_BYTES; type++) {
+    if (strlen(kTypeNames[type]) != length || memcmp(kTypeNames[type], at, length) != 0) continue;
+    at += length;
+    return type;
+  }
+  return -1;
+}
+
+// "(f64,str):bool". `known` stays 0 for one that is otherwise.
+OpTypes read_types(const char *at) {
+  OpTypes types = {};
+  if (*at++ != '(') return {};
+  while (*at && *at != ')') {
+    const int type = read_type(at);
+    if (type <= 0 || types.count == HAFT_ARGS_MAX) return {};
+    types.args |= (uint64_t)type << (4 * types.count++);
+    if (*at == ',') at++;
+  }
+  if (at[0] != ')' || at[1] != ':') return {};
+  at += 2;
+  const int returns = read_type(at);
+  if (returns < 0 || *at) return {};
+  types.returns = (uint8_t)returns;
+  types.known = 1;
+  return types;
+}
+
+struct Text {  // of a kind
+  const char *ops;
+  size_t ops_bytes;
+  const char *signatures;
+  size_t signatures_bytes;
+};
+
+bool fill(Kind &k, const char *name, size_t name_length, uint64_t fingerprint, const Text &given) {
   Arena *a = arena();
-  const uint32_t text = a->text_used.fetch_add((uint32_t)ops_bytes, std::memory_order_relaxed);
-  if (text > kTextBytes - ops_bytes) return false;
-  memcpy(a->text + text, ops, ops_bytes);
   uint16_t count = 0;
-  for (size_t i = 0; i < ops_bytes; i++) count += ops[i] == 0;
+  for (size_t i = 0; i < given.ops_bytes; i++) count += given.ops[i] == 0;
+  const size_t texts = (given.ops_bytes + given.signatures_bytes + 7) & ~(size_t)7;
+  const size_t bytes = texts + count * sizeof(OpTypes);
+  if (bytes > kTextBytes) return false;
+  const uint32_t text = a->text_used.fetch_add((uint32_t)bytes, std::memory_order_relaxed);
+  if (text > kTextBytes - bytes) return false;
+  memcpy(a->text + text, given.ops, given.ops_bytes);
+  if (given.signatures_bytes != 0) memcpy(a->text + text + given.ops_bytes, given.signatures, given.signatures_bytes);
+  OpTypes *types = reinterpret_cast<OpTypes *>(a->text + text + texts);
+  const char *signature = given.signatures;
+  for (uint16_t i = 0; i < count; i++) {
+    const bool there = given.signatures && signature < given.signatures + given.signatures_bytes;
+    types[i] = there ? read_types(signature) : OpTypes{};
+    if (there) signature += strlen(signature) + 1;
+  }
   memcpy(k.name, name, name_length);
   k.name_length = (uint16_t)name_length;
   k.fingerprint = fingerprint;
   k.text = text;
-  k.text_bytes = (uint32_t)ops_bytes;
+  k.types = (uint32_t)(text + texts);
   k.ops = count;
   k.ready.store(kReady, std::memory_order_release);  // the entry comes before the mark that it is ready
   return true;
@@ -54,8 +105,10 @@ uint64_t hash_bytes(const char *bytes, size_t n) {
 }
 
 haft_status kind_define(const char *name, size_t name_length, uint64_t fingerprint, const char *ops, size_t ops_bytes,
-                        haft_kind *kind) {
-  if (name_length == 0 || name_length > kKindNameBytes || ops_bytes > kTextBytes) return fail(HAFT_E_ARGUMENT);
+                        haft_kind *kind, const char *signatures, size_t signatures_bytes) {
+  if (name_length == 0 || name_length > kKindNameBytes || ops_bytes > kTextBytes || signatures_bytes > kTextBytes)
+    return fail(HAFT_E_ARGUMENT);
+  const Text text = {ops, ops_bytes, signatures, signatures_bytes};
   Arena *a = arena();
   const uint64_t name_hash = hash_bytes(name, name_length);
   const uint64_t key = mix(name_hash ^ mix(fingerprint)) | 1;  // never 0
@@ -65,11 +118,11 @@ haft_status kind_define(const char *name, size_t name_length, uint64_t fingerpri
     uint64_t found = k.key.load(std::memory_order_acquire);
     if (found == 0 && k.key.compare_exchange_strong(found, key, std::memory_order_acq_rel)) {
       *kind = number;
-      return fill(k, name, name_length, fingerprint, ops, ops_bytes) ? HAFT_OK : fail(HAFT_E_SLOTS);
+      return fill(k, name, name_length, fingerprint, text) ? HAFT_OK : fail(HAFT_E_SLOTS);
     }
     if (found != key) continue;
     // A definer that died left its claim: write the same bytes again.
-    if (!await_ready(k) && !fill(k, name, name_length, fingerprint, ops, ops_bytes)) return fail(HAFT_E_SLOTS);
+    if (!await_ready(k) && !fill(k, name, name_length, fingerprint, text)) return fail(HAFT_E_SLOTS);
     if (!named(k, name, name_length) || k.fingerprint != fingerprint) continue;
     *kind = number;
     return HAFT_OK;
@@ -97,6 +150,68 @@ haft_status kind_find(const char *name, uint64_t fingerprint, haft_kind *kind) {
     return HAFT_OK;
   }
   return fail(status);
+}
+
+namespace {
+
+// Name and signature of an op, one after the other, as both sides may write them: "add(f64):f64".
+struct OpReader {
+  const char *name, *signature;
+  uint32_t left;
+  explicit OpReader(const Kind &k) : name(arena()->text + k.text), signature(name), left(k.ops) {
+    for (uint32_t i = 0; i < k.ops; i++) signature += strlen(signature) + 1;
+  }
+  std::string next() {
+    if (left == 0) return "";
+    left--;
+    std::string text = std::string(name) + signature;
+    name += strlen(name) + 1;
+    signature += strlen(signature) + 1;
+    return text;
+  }
+};
+
+std::string next_op(const char *&at) {
+  const size_t length = strcspn(at, ";");
+  const std::string text(at, length);
+  at += length + (at[length] == ';');
+  return text;
+}
+
+std::string difference(const char *name, const Kind &k, const char *signatures) {
+  OpReader there(k);
+  for (uint32_t position = 0;; position++) {
+    const std::string ours = next_op(signatures), theirs = there.next();
+    if (ours == theirs && !ours.empty()) continue;
+    const std::string at = "op " + std::to_string(position) + " of " + name + " is ";
+    if (theirs.empty()) return std::string(name) + " has no op " + ours + " in JavaScript, where C was built with it";
+    if (ours.empty()) return at + theirs + " in JavaScript, where C was built without it";
+    return at + theirs + " in JavaScript, and " + ours + " where C was built";
+  }
+}
+
+}  // namespace
+
+haft_status kind_match(const char *name, const char *signatures, haft_kind *kind) {
+  if (!name || !signatures || !kind) return fail(HAFT_E_ARGUMENT);
+  const uint64_t hash = hash_bytes(signatures, strlen(signatures));
+  const haft_status status = kind_find(name, hash == 0 ? 1 : hash, kind);
+  haft_kind other;
+  if (status != HAFT_E_ABI || kind_find(name, 0, &other) != HAFT_OK) return status;
+  return fail_with(HAFT_E_ABI, HAFT_NULL, difference(name, arena()->kinds[other], signatures));
+}
+
+const OpTypes &op_types(haft_op op) {
+  const Kind &k = arena()->kinds[HAFT_OP_KIND(op)];
+  return reinterpret_cast<const OpTypes *>(arena()->text + k.types)[op & 0xffff];
+}
+
+std::string op_text(haft_op op) {
+  if ((op & 0xffff) >= kind_ops(HAFT_OP_KIND(op))) return "op " + std::to_string(op);
+  const Kind &k = arena()->kinds[HAFT_OP_KIND(op)];
+  const char *at = arena()->text + k.text;
+  for (uint32_t i = 0; i < (op & 0xffff); i++) at += strlen(at) + 1;
+  return std::string(k.name, k.name_length) + "." + at;
 }
 
 uint32_t kind_ops(haft_kind kind) {

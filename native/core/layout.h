@@ -51,6 +51,7 @@ enum SlotState : uint32_t {
   kZombie = 2,   // the last reference is gone; on its shard's reclaim list
   kRetired = 3,  // the generation came round: out of use for ever
   kMoved = 4,    // the object lives in another realm now; the link is its new handle
+  kCollected = 5,  // a weak handle whose object is gone; its references are still to be given back
 };
 
 struct Slot {
@@ -241,11 +242,20 @@ struct Kind {
   std::atomic<uint32_t> ready;  // KindReady
   uint16_t name_length;
   uint16_t ops;         // how many
-  uint32_t text;        // offset in Arena::text of the ops' names, each ended by NUL
-  uint32_t text_bytes;
+  uint32_t text;        // offset in Arena::text of the ops' names, then of their signatures, each ended by NUL
+  uint32_t types;       // offset there of an OpTypes for each op
   char name[kKindNameBytes];
 };
 static_assert(sizeof(Kind) == 192, "three cache lines");
+
+struct OpTypes {  // what its definition says of an op
+  uint64_t args;  // haft_type of each, 4 bits
+  uint8_t count;  // of args
+  uint8_t returns;
+  uint8_t known;  // 0: types beyond haft_type, of a trampoline, whose messages are not C's to make
+  uint8_t unused[5];
+};
+static_assert(sizeof(OpTypes) == 16, "Arena::text keeps them aligned");
 
 // ---- The arena ----------------------------------------------------------------------------------------------
 
@@ -267,7 +277,7 @@ struct Arena {
   std::atomic<uint32_t> text_used;
   alignas(64) std::atomic<uint64_t> directory[kBlocks];  // 0: never issued; kBlockOrphan; else the realm's id
   alignas(64) Kind kinds[kKinds];
-  char text[kTextBytes];
+  alignas(8) char text[kTextBytes];
   alignas(4096) Realm realms[kRealms];
   // Slots first touched when their block is given out (P8), heaps when their realm opens.
   alignas(4096) Slot slots[1ull << kIndexBits];
@@ -348,6 +358,7 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(WORD_GENERATION_SHIFT, kWordGenerationShift - 32)             \
   X(WORD_STATE_SHIFT, kStateShift - 32)                           \
   X(STATE_LIVE, kLive)                                            \
+  X(STATE_COLLECTED, kCollected)                                  \
   X(REPLY_SEQUENCE_SHIFT, kReplySequenceShift)                    \
   X(REPLY_SEQUENCE_MASK, kReplySequenceMask)                      \
   X(REPLY_STARTED, kStarted)                                      \

@@ -1,11 +1,12 @@
 // See message.h.
 #include "message.h"
 
-#include <cstdlib>
 #include <cstring>
 
 #include "error.h"
 #include "heap.h"
+#include "kinds.h"
+#include "results.h"
 #include "slots.h"
 
 namespace haft {
@@ -49,6 +50,7 @@ bool has_payload(const haft_value &v) {
 uint32_t extra_args(uint32_t count) { return count > kInlineArgs ? count - kInlineArgs : 0; }
 uint32_t extra_bytes(uint32_t count) { return extra_args(count) * 8 + ((extra_args(count) + 7) & ~7u); }
 
+template <int level>
 haft_status check_arg(uint64_t realm_id, const haft_value &v) {
   uint64_t word;
   Target target;
@@ -56,8 +58,48 @@ haft_status check_arg(uint64_t realm_id, const haft_value &v) {
   if (has_payload(v) && v.length != 0 && !v.as.str) return HAFT_E_ARGUMENT;
   if (v.type != HAFT_HANDLE || v.as.handle == HAFT_NULL) return HAFT_OK;
   const haft_status status = slot_check(v.as.handle, 0, &word, &target);
-  if (status == HAFT_OK && target.realm_id != realm_id) return HAFT_E_REALM;
+  if (level >= 1 && status == HAFT_OK && target.realm_id != realm_id) return HAFT_E_REALM;
   return status;
+}
+
+constexpr const char *kTypeNames[] = {"void", "f64", "i32", "u32", "i64", "bool", "handle", "str", "bytes"};
+
+// Numbers may stand for one another where nothing is lost, as JavaScript reads them (src/wire.ts).
+bool fits(uint32_t declared, const haft_value &v) {
+  if (v.type == declared) return true;
+  double number;
+  switch (v.type) {
+    case HAFT_F64:
+      number = v.as.f64;
+      break;
+    case HAFT_I32:
+      number = v.as.i32;
+      break;
+    case HAFT_U32:
+      number = v.as.u32;
+      break;
+    default:
+      return false;
+  }
+  if (declared == HAFT_F64) return true;
+  if (declared == HAFT_I32) return number >= INT32_MIN && number <= INT32_MAX && number == (double)(int32_t)number;
+  return declared == HAFT_U32 && number >= 0 && number <= UINT32_MAX && number == (double)(uint32_t)number;
+}
+
+// Out of line: what is told of a message that JavaScript would refuse.
+__attribute__((noinline)) haft_status misfit(haft_op op, const OpTypes &types, const haft_value *args, size_t count) {
+  if (count != types.count) {
+    const std::string text = op_text(op) + " takes " + std::to_string(types.count) + (types.count == 1 ? " argument, not " : " arguments, not ") + std::to_string(count);
+    return fail_with(HAFT_E_ARGUMENT, HAFT_NULL, text, kRuleArguments);
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    const uint32_t declared = types.args >> (4 * i) & 15;
+    if (fits(declared, args[i])) continue;
+    const std::string text = "argument " + std::to_string(i + 1) + " of " + op_text(op) + " is " +
+                             kTypeNames[args[i].type] + ", not " + kTypeNames[declared];
+    return fail_with(HAFT_E_ARGUMENT, HAFT_NULL, text, kRuleArguments);
+  }
+  return HAFT_OK;
 }
 
 void begin_plan(const haft_value *args, size_t count, Plan *plan) {
@@ -105,13 +147,18 @@ uint64_t wire_bits(const haft_value &v) {
   }
 }
 
-haft_status plan_message(uint64_t realm_id, const haft_value *args, size_t count, Plan *plan) {
+template <int level>
+haft_status plan_message(uint64_t realm_id, haft_op op, const haft_value *args, size_t count, Plan *plan) {
   if (count > HAFT_ARGS_MAX || (count != 0 && !args)) return fail(HAFT_E_ARGUMENT);
+  if (level >= 1) {
+    const OpTypes &types = op_types(op);
+    if (count != types.count && types.known) return misfit(op, types, args, count);
+  }
   begin_plan(args, count, plan);
   uint64_t payload = 0;
   for (uint32_t i = 0; i < count; i++) {
     const haft_value &v = args[i];
-    const haft_status status = check_arg(realm_id, v);
+    const haft_status status = check_arg<level>(realm_id, v);
     if (status != HAFT_OK) return fail(status, v.type == HAFT_HANDLE ? v.as.handle : HAFT_NULL);
     if (!has_payload(v)) continue;
     payload += v.length;
@@ -121,11 +168,19 @@ haft_status plan_message(uint64_t realm_id, const haft_value *args, size_t count
     if (text == Text::kInvalid) return fail(HAFT_E_UTF8);
     if (text == Text::kAscii) plan->ascii |= 1u << i;
   }
+  if (level >= 2 && op_types(op).known) {
+    const haft_status status = misfit(op, op_types(op), args, count);
+    if (status != HAFT_OK) return status;
+  }
   end_plan(payload, plan);
   return HAFT_OK;
 }
 
-haft_status plan_given(uint64_t, const haft_value *args, size_t count, Plan *plan) {
+template haft_status plan_message<0>(uint64_t, haft_op, const haft_value *, size_t, Plan *);
+template haft_status plan_message<1>(uint64_t, haft_op, const haft_value *, size_t, Plan *);
+template haft_status plan_message<2>(uint64_t, haft_op, const haft_value *, size_t, Plan *);
+
+haft_status plan_given(uint64_t, haft_op, const haft_value *args, size_t count, Plan *plan) {
   begin_plan(args, count, plan);
   uint64_t payload = 0;
   for (uint32_t i = 0; i < count; i++) {
@@ -197,9 +252,10 @@ haft_status read_reply(uint32_t realm, Reply &reply, haft_handle handle, haft_va
 
   haft_status outcome = status;
   if (status != HAFT_OK) {
-    outcome = length ? fail_text(status, handle, from, length) : fail(status, handle);
+    const uint32_t rule = status == HAFT_E_ARGUMENT ? kRuleArguments : 0;  // found when it was to be delivered
+    outcome = length ? fail_text(status, handle, from, length, rule) : fail(status, handle);
   } else if (text) {
-    char *copy = static_cast<char *>(malloc((size_t)length + 1));
+    char *copy = result_take((size_t)length + 1);
     if (copy) {
       memcpy(copy, from, length);
       copy[length] = 0;

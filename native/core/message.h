@@ -15,14 +15,17 @@ struct Plan {  // how a message will lie in the arena
   uint64_t chunk;  // of the heap, or 0
 };
 
-// Looks at every argument before anything is claimed. `realm_id`: whose handles may be passed.
-// HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE, and the status of a handle among the arguments.
-haft_status plan_message(uint64_t realm_id, const haft_value *args, size_t count, Plan *plan);
+// Looks at every argument before anything is claimed. `realm_id`: whose handles may be passed. How much it looks at is the
+// level of HAFTCHECK: at 0 that a handle is alive and a string is text; at 1 also whose realm, and how many arguments there
+// are; at 2 also their types.
+// HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE, HAFT_E_REALM, and the status of a handle among the arguments.
+template <int level>
+haft_status plan_message(uint64_t realm_id, haft_op op, const haft_value *args, size_t count, Plan *plan);
 
 // The same for what C passed to a trampoline: no handles of anybody's, and texts as they are, UTF-8 or not.
 // HAFT_E_TOO_LARGE.
-haft_status plan_given(uint64_t realm_id, const haft_value *args, size_t count, Plan *plan);
-using Planner = decltype(&plan_message);
+haft_status plan_given(uint64_t realm_id, haft_op op, const haft_value *args, size_t count, Plan *plan);
+using Planner = decltype(&plan_given);
 
 // Bytes of a text that ends with NUL, 0 for NULL; one that is too long is cut to a length that is refused.
 uint32_t text_length(const char *text);

@@ -92,6 +92,7 @@ haft_status grade(const Target &t, uint64_t word) {
   if (word_generation(word) == generation) {
     if (word_state(word) == kLive) return HAFT_OK;
     if (word_state(word) == kMoved) return HAFT_E_MOVED;
+    if (word_state(word) == kCollected) return HAFT_E_COLLECTED;
   }
   return issued(arena(), t.index, generation, word) ? HAFT_E_STALE : HAFT_E_FORGED;
 }

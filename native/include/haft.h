@@ -56,6 +56,12 @@
 ** TIME. Timeouts are in milliseconds: 0 tries once and does not wait; a negative one waits until there is a
 ** result or the realm closes. No function waits longer than its timeout, whatever JavaScript does; but on the
 ** realm's own thread a handler runs inside the call, and nothing stops it.
+**
+** CHECKS. The environment variable HAFTCHECK, read once when haft is loaded, says how much is looked at. Always: that a
+** handle is one, is alive, and is of the op's kind. 1, unless it is set: also whose realm the arguments are of, how many
+** there are, and that only a result is freed as one. 2: also the types of arguments, who owns which reference, where each
+** handle was made and used, and the whole table after each drain; for tests. "2,abort" ends the process at the first
+** breach, with a report. The pointer rules are listed at HAFT_RULE_MAP.
 */
 #ifndef HAFT_H
 #define HAFT_H
@@ -70,7 +76,7 @@ extern "C" {
 
 /* The version of this interface. Within one major version the table only grows. */
 #define HAFT_VERSION_MAJOR 1
-#define HAFT_VERSION_MINOR 2
+#define HAFT_VERSION_MINOR 3
 
 #if defined(_WIN32)
 #define HAFT_EXPORT __declspec(dllexport)
@@ -151,7 +157,37 @@ typedef uint32_t haft_op;
   X(E_BREAKER, -25, "the breaker of the handle's kind is open: its handlers failed too often in a row",        \
     "try again after the time that the kind allows, and look at what the handlers threw")                      \
   X(E_BACKEND, -26, "haft runs without its addon, and koffi alone cannot do that",                             \
-    "build the addon, or see docs/backends.md for what works without it")
+    "build the addon, or see docs/backends.md for what works without it")                                      \
+  X(E_OWNER, -27, "the reference or the memory is not the caller's to give back",                              \
+    "give back what you were given, and once: a retain, a handle that was found or returned, a result")        \
+  X(E_COLLECTED, -28, "the object of the weak handle was collected",                                           \
+    "release the handle; who needs the object to stay asks for a handle that is not weak")                     \
+  X(E_DETACHED, -29, "the buffer's memory has gone elsewhere, or may move",                                    \
+    "pin a buffer that is neither transferred, nor detached, nor resizable, and leave it so until unpin")
+
+/* The pointer rules: docs/pointer-rules.md has each with an example of right and wrong in both languages. A breach is the
+** status beside it, and the errors of that status print the number; where several rules have one status, and for
+** HAFT_E_ARGUMENT, the error says which. HAFTCHECK=0/1/2 in the environment says how much is looked at (CHECKS, above).
+** X(number, status, "the rule") */
+#define HAFT_RULE_MAP(X)                                                                                       \
+  X(1, E_FORGED, "a handle travels unchanged, as 64 bits")                                                     \
+  X(2, E_STALE, "who keeps a handle beyond the call holds a reference of its own")                             \
+  X(3, E_OWNER, "a reference is given back once, by the side that owns it")                                    \
+  X(4, E_OWNER, "a result is its receiver's: freed once, and nothing else is freed as one")                    \
+  X(5, E_KIND, "an op goes to objects of its own kind")                                                        \
+  X(6, E_OP, "an op is one that its kind has")                                                                 \
+  X(7, E_ARGUMENT, "arguments are as many as the op declares, and of its types")                               \
+  X(8, E_UTF8, "a string is UTF-8, and counted")                                                               \
+  X(9, E_REALM, "a handle is used in its own realm, and the realm's thread for what is the thread's own")      \
+  X(10, E_RESULT, "a handler returns what its op declares")                                                    \
+  X(11, E_DETACHED, "memory that C keeps is pinned, and what is borrowed ends with the handler")               \
+  X(12, E_COLLECTED, "a weak handle keeps nothing alive")                                                      \
+  X(13, E_MOVED, "a moved object is reached by its new handle")                                                \
+  X(14, E_ABI, "C is built for the header and the kinds that are there")                                       \
+  X(15, E_DEADLOCK, "no thread waits for itself")                                                              \
+  X(16, E_CLOSED, "nothing outlives its realm")                                                                \
+  X(17, E_FORKED, "a forked child leaves haft alone")                                                          \
+  X(18, E_OVERFLOW, "every retain has its release")
 
 typedef int32_t haft_status;
 enum {
@@ -172,6 +208,8 @@ typedef struct haft_error {
   const char *message;
   const char *stack;
   const char *next; /* what to do about it; since 1.1: only where `size` covers it */
+  uint32_t rule;    /* the pointer rule that was broken, 0: none; since 1.3 */
+  uint32_t reserved;
 } haft_error;
 
 /* ---- Values ------------------------------------------------------------------------------------------ */
@@ -313,6 +351,12 @@ typedef struct haft_api {
   haft_status (*signal)(haft_realm, uint32_t);
   haft_status (*moved)(haft_handle, haft_handle *);
   haft_status (*counters_read)(haft_realm, uint32_t, haft_counters *);
+  /* since 1.3 */
+  haft_status (*retain_as)(haft_handle, const char *);
+  haft_status (*release_as)(haft_handle, const char *);
+  haft_status (*memory)(haft_handle, void **, uint64_t *);
+  haft_status (*kind_match)(const char *, const char *, haft_kind *);
+  int32_t (*check_level)(void);
 } haft_api;
 
 /* Where this plugin keeps the table: one variable a shared library, however many files include this header. */
@@ -351,6 +395,27 @@ static inline haft_status haft_release(haft_handle handle) {
   return HAFT_HAS(release) ? haft_plugin_api->release(handle) : HAFT_E_UNSUPPORTED;
 }
 
+/* As haft_retain and haft_release, with a label that says what the reference is for: registry.report() and the leak report
+** count references by label. A label is text of your own, of 1 to 63 bytes; it is copied. Give a labelled reference back
+** with the same label. Takes a lock, not for long.
+** As haft_retain and haft_release; HAFT_E_ARGUMENT: no label; haft_release_as: HAFT_E_OWNER: the handle has no reference of
+** that label. Nothing changed. */
+static inline haft_status haft_retain_as(haft_handle handle, const char *label) {
+  return HAFT_HAS(retain_as) ? haft_plugin_api->retain_as(handle, label) : HAFT_E_UNSUPPORTED;
+}
+static inline haft_status haft_release_as(haft_handle handle, const char *label) {
+  return HAFT_HAS(release_as) ? haft_plugin_api->release_as(handle, label) : HAFT_E_UNSUPPORTED;
+}
+
+/* The memory of a buffer that JavaScript pinned or transferred (registry.pin, registry.transfer), and its bytes. It stays
+** where it is while the handle is valid: until JavaScript unpins it or its realm closes, or, where you hold the last
+** reference, until your release. Both sides may write: who writes when is for them to agree.
+** HAFT_E_KIND: the handle names no memory; HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_CLOSED, HAFT_E_FORKED,
+** HAFT_E_ARGUMENT. */
+static inline haft_status haft_memory(haft_handle handle, void **data, uint64_t *size) {
+  return HAFT_HAS(memory) ? haft_plugin_api->memory(handle, data, size) : HAFT_E_UNSUPPORTED;
+}
+
 /* Whether the handle is valid and, unless `kind` is 0, of that kind. Lock-free; changes nothing. Without a
 ** reference of your own the answer may be out of date when you read it.
 ** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_KIND, HAFT_E_CLOSED, HAFT_E_FORKED. */
@@ -376,6 +441,12 @@ static inline haft_status haft_realm_of(haft_handle handle, haft_realm *realm) {
 ** HAFT_E_NOT_FOUND; HAFT_E_ABI: the name is defined, with other signatures; HAFT_E_ARGUMENT. */
 static inline haft_status haft_kind_find(const char *name, uint64_t fingerprint, haft_kind *kind) {
   return HAFT_HAS(kind_find) ? haft_plugin_api->kind_find(name, fingerprint, kind) : HAFT_E_UNSUPPORTED;
+}
+
+/* As haft_kind_find, for exactly these ops, written as "add(f64):f64;name():str" in their order: what a header of
+** `haft header` passes. HAFT_E_ABI: haft_last_error()->message names the first op that differs, and how. */
+static inline haft_status haft_kind_match(const char *name, const char *signatures, haft_kind *kind) {
+  return HAFT_HAS(kind_match) ? haft_plugin_api->kind_match(name, signatures, kind) : HAFT_E_UNSUPPORTED;
 }
 
 /* The op of a kind by its method's name. The op of a plain function is named "call".
@@ -528,16 +599,22 @@ static inline haft_status haft_counters_read(haft_realm realm, uint32_t shard, h
 
 /* ---- Results and errors ------------------------------------------------------------------------------ */
 
-/* Frees the memory of a result and makes it HAFT_VOID. Does not release a handle. Values that you made yourself
-** are not for this function. NULL is allowed. */
+/* Frees the memory of a result and makes it HAFT_VOID. Does not release a handle. Values that you made yourself are not
+** for this function, nor copies of a result that was freed: from HAFTCHECK=1 on their memory is left alone, and
+** haft_last_error() is HAFT_E_OWNER. NULL is allowed. */
 static inline void haft_value_free(haft_value *value) {
   if (HAFT_HAS(value_free)) haft_plugin_api->value_free(value);
+}
+
+/* The HAFTCHECK of the process, 0 to 2; -1 where haft is older than 1.3. */
+static inline int32_t haft_check_level(void) {
+  return HAFT_HAS(check_level) ? haft_plugin_api->check_level() : -1;
 }
 
 /* This thread's latest error; never NULL. */
 static inline const haft_error *haft_last_error(void) {
   static const haft_error none = {sizeof(haft_error), HAFT_E_UNSUPPORTED, HAFT_NULL, "HAFT_E_UNSUPPORTED",
-                                  "HAFT_PLUGIN(api) has not been called", "", "call it in the plugin's set-up"};
+                                  "HAFT_PLUGIN(api) has not been called", "", "call it in the plugin's set-up", 0, 0};
   return HAFT_HAS(last_error) ? haft_plugin_api->last_error() : &none;
 }
 

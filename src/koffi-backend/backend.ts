@@ -3,6 +3,7 @@
 import { isMainThread } from 'node:worker_threads';
 import type { Addon, NativeApi, NativePlugin, NativeRealm } from '../binding.js';
 import { unsigned } from '../c-types.js';
+import { checkSetting } from '../checks.js';
 import { STATUSES } from '../constants.js';
 import { HaftError } from '../errors.js';
 import { normalize } from '../handle.js';
@@ -23,6 +24,7 @@ const SA_RESETHAND = 0x80000000;
 
 export class KoffiBackend implements Omit<Addon, 'layout'> {
   readonly name = 'koffi';
+  readonly checkLevel = checkSetting().level;
   readonly #process = new Process();
   #table: Pointer | undefined;
   #init: ReturnType<Koffi['proto']> | undefined;
@@ -65,8 +67,8 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
     return this.#table;
   }
 
-  defineKind(name: string, fingerprint: bigint, ops: string): number {
-    return this.#process.kinds.define(name, fingerprint, ops);
+  defineKind(name: string, fingerprint: bigint, ops: string, signatures: string): number {
+    return this.#process.kinds.define(name, fingerprint, ops, signatures);
   }
 
   open(drain: () => void, direct: () => void): NativeRealm | number {

@@ -4,9 +4,11 @@
 import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import { hrtime } from 'node:process';
+import { checkSetting } from '../checks.js';
 import { SHARDS, STATUSES } from '../constants.js';
 import { TYPES } from '../kind.js';
 import { koffi } from '../koffi.js';
+import { tellBreach } from './breach.js';
 import type { Failure } from './last-error.js';
 import { libc, load, type MaybePointer, type Pointer, pointerIn, scratch, store } from './memory.js';
 import { type Answer, freeValue, handleOf, Message, storeBits, storeText, storeVoid } from './message.js';
@@ -29,9 +31,14 @@ const FULL = STATUSES.HAFT_E_FULL.status;
 const KIND = STATUSES.HAFT_E_KIND.status;
 const NO_MEMORY = STATUSES.HAFT_E_NO_MEMORY.status;
 const OP = STATUSES.HAFT_E_OP.status;
+const OWNER = STATUSES.HAFT_E_OWNER.status;
 const REALM = STATUSES.HAFT_E_REALM.status;
 const RESULT = STATUSES.HAFT_E_RESULT.status;
 const TIMEOUT = STATUSES.HAFT_E_TIMEOUT.status;
+
+/** Pointer rules that an error names itself. */
+const RULE_RESULTS = 4;
+const RULE_ARGUMENTS = 7;
 
 const TOLD: ReadonlySet<number> = new Set([EXCEPTION, RESULT, ARGUMENT]);
 const NO_ROOM: ReadonlySet<number> = new Set([FULL, NO_MEMORY]);
@@ -61,6 +68,7 @@ type Complete = Pending['complete'];
 export class Calls {
   readonly #process: Process;
   readonly #message = new Message();
+  readonly #level = checkSetting().level;
   #done: ReturnType<ReturnType<typeof koffi>['proto']> | undefined;
 
   constructor(process: Process) {
@@ -78,7 +86,7 @@ export class Calls {
   ): number {
     const target = this.#address(handle, op);
     if (typeof target === 'number') return target;
-    const status = this.#read(target, args, count);
+    const status = this.#read(target, op, args, count);
     if (status !== OK) return status;
     const { realm, index } = target;
     const shard = index & (SHARDS - 1);
@@ -119,7 +127,7 @@ export class Calls {
         break;
       }
       // Handlers may have sent others meanwhile: the message is read once more.
-      status = this.#read(target, args, count);
+      status = this.#read(target, op, args, count);
       if (status === OK) status = realm.send(target, op, this.#message, reply);
     }
     realm.noteWait(shard, Number(hrtime.bigint() - began));
@@ -216,7 +224,7 @@ export class Calls {
   ): Sent | Answer | number {
     const target = this.#address(handle, op);
     if (typeof target === 'number') return target;
-    const read = this.#read(target, args, count);
+    const read = this.#read(target, op, args, count);
     if (read !== OK) return read;
     const { realm, index } = target;
     if (!this.#process.relayed) return realm.callDirect(target, op, this.#message);
@@ -296,7 +304,7 @@ export class Calls {
       return error.fail(FORGED, handle, 'the queue of completions is not open');
     const target = this.#address(handle, op);
     if (typeof target === 'number') return target;
-    const read = this.#read(target, args, count);
+    const read = this.#read(target, op, args, count);
     if (read !== OK) return read;
     const complete: Complete =
       done === 0n
@@ -372,7 +380,10 @@ export class Calls {
 
   /** Frees a value of C's. */
   free(value: MaybePointer): void {
-    if (value !== null) freeValue(value);
+    if (value === null || freeValue(value)) return;
+    const { error } = this.#process;
+    error.fail(OWNER, 0, 'the memory is no result, or was freed before', RULE_RESULTS);
+    tellBreach('haft_value_free', error.failure);
   }
 
   // ---- Both ----
@@ -390,9 +401,13 @@ export class Calls {
     return error.fail(BREAKER, handle);
   }
 
-  #read(target: Target<Realm>, args: MaybePointer, count: number): number {
+  #read(target: Target<Realm>, op: number, args: MaybePointer, count: number): number {
+    const { error, kinds } = this.#process;
     const status = this.#message.readC(args, count, (handle) => this.#checkArgument(target, handle));
-    return status === OK ? OK : this.#process.error.fail(status, this.#message.refused);
+    if (status !== OK) return error.fail(status, this.#message.refused);
+    const types = this.#level === 0 ? undefined : kinds.typesOf(op);
+    const misfit = types && this.#message.misfit(types, this.#level === 2);
+    return misfit === undefined ? OK : error.fail(ARGUMENT, 0, misfit, RULE_ARGUMENTS);
   }
 
   #readScript(target: Target<Realm>, types: readonly number[], values: readonly unknown[]): number {
@@ -402,7 +417,7 @@ export class Calls {
   #checkArgument(target: Target<Realm>, handle: number | bigint): number {
     const argument = this.#process.slots.live(handle);
     if (typeof argument === 'number') return argument;
-    return argument.realm === target.realm ? OK : REALM;
+    return argument.realm === target.realm || this.#level === 0 ? OK : REALM;
   }
 }
 

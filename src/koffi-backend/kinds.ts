@@ -1,10 +1,28 @@
 // The kinds of the process: what C looks up by name.
 import { KIND_NAME_BYTES, KINDS, STATUSES } from '../constants.js';
+import { fingerprintOf, TYPES } from '../kind.js';
+
+/** What a definition says of an op: `undefined` types are a trampoline's, whose messages are not C's to make. */
+export interface OpTypes {
+  readonly text: string;
+  readonly args: readonly number[] | undefined;
+}
 
 interface Entry {
   readonly name: string;
   readonly fingerprint: bigint;
   readonly ops: readonly string[];
+  readonly signatures: readonly string[];
+  readonly types: readonly OpTypes[];
+}
+
+const NUMBERS: Readonly<Record<string, number>> = TYPES;
+
+function argsOf(signature: string): readonly number[] | undefined {
+  const names = /^\((.*)\):/.exec(signature)?.[1];
+  if (names === undefined) return undefined;
+  const args: (number | undefined)[] = names === '' ? [] : names.split(',').map((name) => NUMBERS[name]);
+  return args.includes(undefined) ? undefined : (args as number[]);
 }
 
 export class Kinds {
@@ -13,14 +31,17 @@ export class Kinds {
   readonly #numbers = new Map<string, number[]>();
 
   /** The kind's number, or a negative status. */
-  define(name: string, fingerprint: bigint, ops: string): number {
+  define(name: string, fingerprint: bigint, opsText: string, signaturesText: string): number {
     const bytes = Buffer.byteLength(name);
     if (bytes === 0 || bytes > KIND_NAME_BYTES) return STATUSES.HAFT_E_ARGUMENT.status;
     const known = this.#find(name, fingerprint);
     if (known !== undefined) return known;
     const number = this.#entries.length;
     if (number >= KINDS) return STATUSES.HAFT_E_SLOTS.status;
-    this.#entries.push({ name, fingerprint, ops: ops.split('\0').slice(0, -1) });
+    const ops = opsText.split('\0').slice(0, -1);
+    const signatures = signaturesText.split('\0').slice(0, -1);
+    const types = signatures.map((signature, i) => ({ text: `${name}.${ops[i]}`, args: argsOf(signature) }));
+    this.#entries.push({ name, fingerprint, ops, signatures, types });
     this.#numbers.set(name, [...(this.#numbers.get(name) ?? []), number]);
     return number;
   }
@@ -35,6 +56,29 @@ export class Kinds {
     if (numbers === undefined) return STATUSES.HAFT_E_NOT_FOUND.status;
     if (fingerprint === 0n) return numbers[0]!;
     return this.#find(name, fingerprint) ?? STATUSES.HAFT_E_ABI.status;
+  }
+
+  /** The kind of exactly these ops, a negative status, or how the one of that name differs. */
+  match(name: string, signatures: string): number | string {
+    const found = this.find(name, fingerprintOf(signatures));
+    if (found !== STATUSES.HAFT_E_ABI.status) return found;
+    const { ops, signatures: types } = this.#entries[this.find(name, 0n)]!;
+    const theirs = ops.map((op, i) => op + types[i]);
+    const ours = signatures === '' ? [] : signatures.split(';');
+    const position = Math.max(
+      0,
+      [...Array(Math.max(ours.length, theirs.length)).keys()].findIndex((i) => ours[i] !== theirs[i]),
+    );
+    const [there, here] = [theirs[position], ours[position]];
+    const at = `op ${position} of ${name} is `;
+    if (there === undefined) return `${name} has no op ${here} in JavaScript, where C was built with it`;
+    if (here === undefined) return `${at}${there} in JavaScript, where C was built without it`;
+    return `${at}${there} in JavaScript, and ${here} where C was built`;
+  }
+
+  /** Of an op that the kind has. */
+  typesOf(op: number): OpTypes | undefined {
+    return this.#entries[op >>> 16]?.types[op & 0xffff];
   }
 
   /** How many ops a kind has; 0 if there is no such kind. */

@@ -3,15 +3,16 @@
 // HAFT_E_BACKEND, with the text. Failures are kept here and written for C when it asks.
 import { Buffer } from 'node:buffer';
 import { STATUSES } from '../constants.js';
-import { statusName } from '../errors.js';
+import { ruleOf, type StatusName, statusName } from '../errors.js';
 import { Lasting, type Pointer } from './memory.js';
 
-const STRUCT_BYTES = 48; // haft_error
+const STRUCT_BYTES = 56; // haft_error
 const TEXT_BYTES = 4096;
 const ANSWERS = 64;
 const STATUS = 4;
 const HANDLE = 8;
 const NAME = 16;
+const RULE = 48;
 
 export interface Failure {
   readonly status: number;
@@ -19,6 +20,8 @@ export interface Failure {
   readonly name: string;
   readonly message: string;
   readonly stack: string;
+  /** The pointer rule that was broken, or 0. */
+  readonly rule: number;
 }
 
 /** The descriptions, by number. */
@@ -30,16 +33,20 @@ export function messageOf(status: number): string {
   return DESCRIPTIONS.get(status)?.message ?? 'unknown status';
 }
 
+function defaultRule(status: number): number {
+  return ruleOf(nameOf(status) as StatusName) ?? 0;
+}
+
 export function nameOf(status: number): string {
   return DESCRIPTIONS.has(status) ? statusName(status) : 'HAFT_E_UNKNOWN';
 }
 
-const NONE: Failure = { status: 0, handle: 0, name: 'HAFT_OK', message: messageOf(0), stack: '' };
+const NONE: Failure = { status: 0, handle: 0, name: 'HAFT_OK', message: messageOf(0), stack: '', rule: 0 };
 const BACKEND = STATUSES.HAFT_E_BACKEND.status;
 
 function ofSomeThread({ name, message, stack }: Failure): Failure {
   const text = `koffi does not tell threads apart; the latest failure of any but JavaScript's own: ${name}: ${message}`;
-  return { status: BACKEND, handle: 0, name: nameOf(BACKEND), message: text, stack };
+  return { status: BACKEND, handle: 0, name: nameOf(BACKEND), message: text, stack, rule: 0 };
 }
 
 export class LastError {
@@ -75,9 +82,9 @@ export class LastError {
   }
 
   /** Returns the status. */
-  fail(status: number, handle: unknown = 0, message = messageOf(status)): number {
+  fail(status: number, handle: unknown = 0, message = messageOf(status), rule = defaultRule(status)): number {
     this.at = this.#now();
-    this.failure = { status, handle, name: nameOf(status), message, stack: '' };
+    this.failure = { status, handle, name: nameOf(status), message, stack: '', rule };
     return status;
   }
 
@@ -85,7 +92,9 @@ export class LastError {
   failText(status: number, handle: unknown, text: string): number {
     const [name = '', message = '', stack = ''] = text.split('\0');
     this.at = this.#now();
-    this.failure = { status, handle, name, message, stack };
+    // Arguments that do not fit are found when the message is delivered: pointer rule 7.
+    const rule = status === STATUSES.HAFT_E_ARGUMENT.status ? 7 : defaultRule(status);
+    this.failure = { status, handle, name, message, stack, rule };
     return status;
   }
 
@@ -97,11 +106,14 @@ export class LastError {
     const turn = this.#asked++ % ANSWERS;
     this.#memories[turn] ??= new Lasting(STRUCT_BYTES + TEXT_BYTES);
     const { at, bytes, view } = this.#memories[turn];
-    const { status, handle, name, message, stack } = isAnybodys ? ofSomeThread(this.failure) : this.failure;
+    const { status, handle, name, message, stack, rule } = isAnybodys
+      ? ofSomeThread(this.failure)
+      : this.failure;
     const isHandle = typeof handle === 'number' && Number.isInteger(handle);
     view.setUint32(0, STRUCT_BYTES, true);
     view.setInt32(STATUS, status, true);
     view.setBigUint64(HANDLE, BigInt.asUintN(64, isHandle ? BigInt(handle) : asBigInt(handle)), true);
+    view.setUint32(RULE, rule, true);
     let end = STRUCT_BYTES;
     // What is to be done comes before the stack, which may be cut.
     const put = (place: number, text: string, most: number) => {
@@ -109,7 +121,8 @@ export class LastError {
       end += bytes.write(text, end, most, 'utf8');
       bytes[end++] = 0;
     };
-    const next = DESCRIPTIONS.get(status)?.next ?? '';
+    const broken = rule === 0 ? '' : ` (pointer rule ${rule})`;
+    const next = (DESCRIPTIONS.get(status)?.next ?? '') + broken;
     const left = () => STRUCT_BYTES + TEXT_BYTES - end - 1;
     put(NAME + 24, next, Math.min(left() - 3, Buffer.byteLength(next)));
     put(NAME, name, left() - 2);

@@ -95,7 +95,7 @@ export function storeUint32(to: Pointer, value: number): void {
 }
 
 /** A handle, or another whole number below 2^53. */
-export function storeUint64(to: Pointer, value: number): void {
+export function storeUint64(to: Pointer, value: number | bigint): void {
   scratch().view.setBigUint64(0, BigInt(value), true);
   store(to, 8);
 }

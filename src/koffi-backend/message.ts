@@ -1,6 +1,7 @@
 // Messages and results: arguments out of C's memory or out of JavaScript, into a cell, and an answer out of a reply
 // into C's memory. What stands in a cell is what native/core/message.cc writes.
 import { Buffer, isAscii, isUtf8 } from 'node:buffer';
+import { checkSetting } from '../checks.js';
 import {
   ARGS_MAX,
   ASCII_FLAG,
@@ -26,7 +27,9 @@ import {
   STATUSES,
 } from '../constants.js';
 import { TYPES } from '../kind.js';
+import { argumentsOf, fits } from '../wire.js';
 import type { Chunks } from './chunks.js';
+import type { OpTypes } from './kinds.js';
 import { libc, load, type MaybePointer, type Pointer, pointerIn, scratch, store } from './memory.js';
 
 const OK = STATUSES.HAFT_OK.status;
@@ -34,6 +37,7 @@ const ARGUMENT = STATUSES.HAFT_E_ARGUMENT.status;
 const TOO_LARGE = STATUSES.HAFT_E_TOO_LARGE.status;
 const UTF8 = STATUSES.HAFT_E_UTF8.status;
 
+const TYPE_NAMES = Object.keys(TYPES);
 const VALUE_BYTES = 16;
 const VALUE_LENGTH = 4;
 const VALUE = 8;
@@ -59,6 +63,33 @@ export class Message {
   count = 0;
   /** Bytes behind the first cell: values and types beyond the fifth, strings and bytes. */
   tailBytes = 0;
+  /** Why the arguments are not what the op takes, as a sentence. @param types Whether their types count too. */
+  misfit(op: OpTypes, types: boolean): string | undefined {
+    const { args, text } = op;
+    if (args === undefined) return undefined;
+    if (this.count !== args.length) return `${text} takes ${argumentsOf(args.length)}, not ${this.count}`;
+    if (!types) return undefined;
+    const wrong = args.findIndex((declared, i) => !this.#fits(i, declared));
+    if (wrong < 0) return undefined;
+    const [is, declared] = [TYPE_NAMES[this.#types[wrong]!], TYPE_NAMES[args[wrong]!]];
+    return `argument ${wrong + 1} of ${text} is ${is}, not ${declared}`;
+  }
+
+  #fits(i: number, declared: number): boolean {
+    const type = this.#types[i]!;
+    if (type === declared) return true;
+    switch (type) {
+      case TYPES.f64:
+        return fits(declared, this.#f64[i]!);
+      case TYPES.i32:
+        return fits(declared, this.#i32[i * 2]!);
+      case TYPES.u32:
+        return fits(declared, this.#i32[i * 2]! >>> 0);
+      default:
+        return false;
+    }
+  }
+
   /** Of handles among the arguments: the one that `checkHandle` refused. */
   refused: unknown = 0;
   readonly #types = new Uint8Array(ARGS_MAX);
@@ -291,11 +322,19 @@ export function readReply(place: Place, reply: number): Answer {
   };
 }
 
+/** Results that C has and has not freed, from level 1 on (pointer rule 4). */
+const results = new Set<Pointer>();
+
+export function resultsOut(): number {
+  return results.size;
+}
+
 /** Writes a text as a result of C's, which frees it; false: there is no memory. */
 export function storeText(to: Pointer, type: number, text: Uint8Array): boolean {
   const { view } = scratch();
   const memory = libc().malloc(text.length + 1);
   if (memory === null) return false;
+  if (checkSetting().level > 0) results.add(memory);
   if (text.length > 0) libc().copy(memory, text, text.length);
   view.setUint8(0, 0);
   libc().copy(memory + BigInt(text.length), scratch().at, 1);
@@ -333,11 +372,14 @@ export function storeVoid(to: Pointer): void {
   store(to, VALUE_BYTES);
 }
 
-/** Frees the memory of a value of C's and makes it void. */
-export function freeValue(at: Pointer): void {
+/** Frees the memory of a value of C's and makes it void; false: it is no result that is out, and was left alone. */
+export function freeValue(at: Pointer): boolean {
   const view = load(at, VALUE_BYTES);
   const type = view.getUint32(0, true);
   const memory = pointerIn(view, VALUE);
-  if ((type === TYPES.str || type === TYPES.bytes) && memory !== 0n) libc().free(memory);
+  const isText = (type === TYPES.str || type === TYPES.bytes) && memory !== 0n;
+  const isOurs = !isText || checkSetting().level === 0 || results.delete(memory);
+  if (isText && isOurs) libc().free(memory);
   storeVoid(at);
+  return isOurs;
 }

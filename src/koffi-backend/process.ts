@@ -2,6 +2,7 @@
 import { STATUSES } from '../constants.js';
 import { Calls } from './calls.js';
 import { Kinds } from './kinds.js';
+import { Labels } from './labels.js';
 import { LastError } from './last-error.js';
 import { Queues } from './queues.js';
 import { Realm } from './realm.js';
@@ -13,6 +14,9 @@ const NUMBER_BITS = 8;
 export class Process {
   readonly slots = new Slots<Realm>();
   readonly kinds = new Kinds();
+  readonly labels = new Labels();
+  /** Where pinned memory lies, by handle (haft_memory). */
+  readonly pins = new Map<number, { readonly data: bigint; readonly size: number }>();
   readonly queues = new Queues(this);
   readonly calls = new Calls(this);
   readonly #realms = new Map<number, Realm>();

@@ -9,6 +9,7 @@ import {
   KINDS,
   REFERENCES_MAX,
   SHARDS,
+  STATE_COLLECTED,
   STATE_LIVE,
   STATUSES,
   WORD_GENERATION_SHIFT,
@@ -18,6 +19,7 @@ import { BLOCK_COUNT, generationOf, INDEX_COUNT, INDEX_MASK, isInHandleRange, SL
 
 const OK = STATUSES.HAFT_OK.status;
 const CLOSED = STATUSES.HAFT_E_CLOSED.status;
+const COLLECTED = STATUSES.HAFT_E_COLLECTED.status;
 const FORGED = STATUSES.HAFT_E_FORGED.status;
 const MOVED_AWAY = STATUSES.HAFT_E_MOVED.status;
 const OVERFLOW = STATUSES.HAFT_E_OVERFLOW.status;
@@ -103,6 +105,7 @@ export class Slots<R extends Owner> {
       const state = stateOf(high);
       if (state === LIVE) return OK;
       if (state === MOVED) return MOVED_AWAY;
+      if (state === STATE_COLLECTED) return COLLECTED;
     }
     return this.#issued(index, generation, high) ? STALE : FORGED;
   }

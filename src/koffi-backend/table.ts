@@ -1,9 +1,11 @@
 // The table of functions for C, `haft_api`: one callback of koffi's an entry. They are never unregistered, and the
 // table's memory is never freed: a thread may be on its way to them at any time. None of them may throw: koffi would
 // answer 0, which is HAFT_OK.
+import { checkSetting } from '../checks.js';
 import { PAYLOAD_MAX, SHARDS, STATUSES, VERSION_MAJOR, VERSION_MINOR } from '../constants.js';
 import { EVENT } from '../events.js';
 import { koffi } from '../koffi.js';
+import { Labels } from './labels.js';
 import { messageOf, nameOf } from './last-error.js';
 import {
   cString,
@@ -22,13 +24,16 @@ import { type Fields, Realm } from './realm.js';
 import { isRelayed } from './thread.js';
 
 const OK = STATUSES.HAFT_OK.status;
+const ABI = STATUSES.HAFT_E_ABI.status;
 const ARGUMENT = STATUSES.HAFT_E_ARGUMENT.status;
 const BACKEND = STATUSES.HAFT_E_BACKEND.status;
 const CLOSED = STATUSES.HAFT_E_CLOSED.status;
+const COLLECTED = STATUSES.HAFT_E_COLLECTED.status;
 const DEADLOCK = STATUSES.HAFT_E_DEADLOCK.status;
 const INTERNAL = STATUSES.HAFT_E_INTERNAL.status;
 const KIND = STATUSES.HAFT_E_KIND.status;
 const NOT_FOUND = STATUSES.HAFT_E_NOT_FOUND.status;
+const OWNER = STATUSES.HAFT_E_OWNER.status;
 const REALM = STATUSES.HAFT_E_REALM.status;
 const STALE = STATUSES.HAFT_E_STALE.status;
 const TIMEOUT = STATUSES.HAFT_E_TIMEOUT.status;
@@ -40,6 +45,7 @@ const ALL_SHARDS = 0xffffffff;
 const USERS = 0xff0000;
 const LEVELS = EVENT.empty | EVENT.full | EVENT.closing;
 const EVENTS = EVENT.drained | EVENT.reclaimed | EVENT.collected | LEVELS | USERS;
+const NO_LABEL = 'a label is a text of 1 to 63 bytes';
 const BUSY = 'callers of other threads wait for the event loop, whatever is said here';
 const WAITS = 'it would have to wait, for which koffi has no thread';
 
@@ -50,7 +56,7 @@ type Entry = readonly [signature: string, act: (...args: any[]) => unknown, fail
 
 /** The functions in the order of haft_api: what koffi needs to know of each, and what it does. */
 function entries(process: Process): readonly Entry[] {
-  const { slots, kinds, calls, queues } = process;
+  const { slots, kinds, calls, queues, labels } = process;
   const fail = (status: number, handle: unknown = 0, message?: string) =>
     process.error.fail(status, handle, message);
   /** A status of the slots', told. */
@@ -185,6 +191,48 @@ function entries(process: Process): readonly Entry[] {
     return OK;
   };
 
+  const labelled = (label: MaybePointer) => (label === null ? undefined : Labels.of(cString(label, 64)));
+  const retainAs = (handle: Integer, text: MaybePointer) => {
+    const label = labelled(text);
+    if (label === undefined) return fail(ARGUMENT, handle, NO_LABEL);
+    const status = slots.retain(handle);
+    if (status === OK) labels.add(handle as number, label);
+    return told(status, handle);
+  };
+  const releaseAs = (handle: Integer, text: MaybePointer) => {
+    const label = labelled(text);
+    if (label === undefined) return fail(ARGUMENT, handle, NO_LABEL);
+    if (!labels.has(handle as number, label)) {
+      const target = slots.live(handle);
+      if (typeof target === 'number' && target !== COLLECTED) return fail(target, handle);
+      return fail(OWNER, handle, `the handle has no reference labelled "${label}"`);
+    }
+    const status = slots.release(handle);
+    if (status === OK) labels.drop(handle as number, label);
+    return told(status, handle);
+  };
+  const memory = (handle: Integer, dataTo: MaybePointer, sizeTo: MaybePointer) => {
+    if (dataTo === null || sizeTo === null) return fail(ARGUMENT, handle);
+    storeUint64(dataTo, 0);
+    storeUint64(sizeTo, 0);
+    const target = slots.live(handle);
+    if (typeof target === 'number') return fail(target, handle);
+    const pin = process.pins.get(target.handle);
+    if (pin === undefined) return fail(KIND, handle, 'the handle names no pinned memory');
+    storeUint64(dataTo, pin.data);
+    storeUint64(sizeTo, pin.size);
+    return OK;
+  };
+  const kindMatch = (name: MaybePointer, signatures: MaybePointer, to: MaybePointer) => {
+    if (name === null || signatures === null || to === null) return fail(ARGUMENT);
+    const text = (at: Pointer) => cString(at, PAYLOAD_MAX).toString('utf8');
+    const found = kinds.match(text(name), text(signatures));
+    if (typeof found === 'string') return fail(ABI, 0, found);
+    if (found < 0) return fail(found);
+    storeUint32(to, found);
+    return OK;
+  };
+
   const STATUS = INTERNAL; // what an entry answers that failed in itself
   return [
     ['int32_t(uint64_t)', (handle: Integer) => told(slots.retain(handle), handle), STATUS],
@@ -245,6 +293,11 @@ function entries(process: Process): readonly Entry[] {
     ['int32_t(uint64_t, uint32_t)', signal, STATUS],
     ['int32_t(uint64_t, void *)', moved, STATUS],
     ['int32_t(uint64_t, uint32_t, void *)', countersRead, STATUS],
+    ['int32_t(uint64_t, void *)', retainAs, STATUS],
+    ['int32_t(uint64_t, void *)', releaseAs, STATUS],
+    ['int32_t(uint64_t, void *, void *)', memory, STATUS],
+    ['int32_t(void *, void *, void *)', kindMatch, STATUS],
+    ['int32_t()', () => checkSetting().level, STATUS],
   ];
 }
 

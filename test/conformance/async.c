@@ -105,7 +105,8 @@ CASE(7, 5, BOTH, "haft_call_async: HAFT_E_RESULT, with a text.") {
 
 CASE(7, 6, BOTH, "haft_call_async: HAFT_E_ARGUMENT, with a text, where the arguments are not the op's.") {
   static Heard heard;
-  COMPLETES(heard, "counter", "add", NULL, 0, WAIT);
+  const haft_value wrong = haft_value_bool(true);
+  COMPLETES(heard, "counter", "add", &wrong, 1, WAIT);
   EQUAL(heard.status, HAFT_E_ARGUMENT);
   EQUAL(heard.result.type, HAFT_STR);
   haft_value_free(&heard.result);

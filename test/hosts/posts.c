@@ -383,7 +383,7 @@ static void errors(void) {
   }
   const Target note_target = target("notes", "note");
   EXPECT(haft_post(note_target.handle, note_target.op, &text_value, 1, HAFT_FAIL), HAFT_OK); /* a wrong type */
-  EXPECT(haft_post(note_target.handle, note_target.op, NULL, 0, HAFT_FAIL), HAFT_OK);        /* too few */
+  EXPECT(haft_post(note_target.handle, note_target.op, NULL, 0, HAFT_FAIL), HAFT_E_ARGUMENT); /* too few: not sent */
   const haft_handle suicidal = make("suicidal");
   haft_kind kind;
   haft_op die;

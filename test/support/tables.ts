@@ -54,10 +54,10 @@ export function thrown(code: ErrorCode, act: () => unknown): HaftError {
   } catch (error) {
     expect(error).toBeInstanceOf(HaftError);
     expect(error).toMatchObject({ name: 'HaftError', code });
-    const { message, next, status } = error as HaftError;
+    const { message, next, rule, status } = error as HaftError;
     expect(message.startsWith(`${code}: `)).toBe(true);
     expect(next).not.toBe('');
-    expect(message.endsWith(next)).toBe(true);
+    expect(message.endsWith(rule === undefined ? next : `${next} (pointer rule ${rule})`)).toBe(true);
     expect(status).toBeLessThan(0);
     return error as HaftError;
   }

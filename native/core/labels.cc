@@ -1,0 +1,93 @@
+// See labels.h.
+#include "labels.h"
+
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "error.h"
+#include "process.h"
+#include "slots.h"
+
+namespace haft {
+namespace {
+
+constexpr size_t kLabelBytes = 63;
+constexpr size_t kStripes = 16;
+
+using Counts = std::map<std::string, uint32_t>;
+
+struct alignas(64) Stripe {
+  std::mutex mutex;
+  std::unordered_map<haft_handle, Counts> labels;
+};
+
+Stripe &stripe_of(haft_handle handle) {
+  static Stripe *const all = new Stripe[kStripes];  // never freed: threads may outlive main (P25)
+  return all[handle % kStripes];
+}
+
+// None has been made: whoever ends a handle need not look.
+std::atomic<bool> any{false};
+
+bool is_label(const char *label) {
+  return label && label[0] && strnlen(label, kLabelBytes + 1) <= kLabelBytes;
+}
+
+haft_status no_label(haft_handle handle) {
+  return fail(HAFT_E_ARGUMENT, handle, "a label is a text of 1 to 63 bytes");
+}
+
+}  // namespace
+
+haft_status retain_as(haft_handle handle, const char *label) {
+  if (!is_label(label)) return no_label(handle);
+  Stripe &stripe = stripe_of(handle);
+  if (forked.load(std::memory_order_relaxed)) return fail(HAFT_E_FORKED, handle);  // P26: before any lock
+  const std::lock_guard<std::mutex> lock(stripe.mutex);
+  const haft_status status = slot_retain(handle);
+  if (status != HAFT_OK) return status;
+  any.store(true, std::memory_order_relaxed);
+  stripe.labels[handle][label]++;
+  return HAFT_OK;
+}
+
+haft_status release_as(haft_handle handle, const char *label) {
+  if (!is_label(label)) return no_label(handle);
+  Stripe &stripe = stripe_of(handle);
+  if (forked.load(std::memory_order_relaxed)) return fail(HAFT_E_FORKED, handle);  // P26: before any lock
+  const std::lock_guard<std::mutex> lock(stripe.mutex);
+  const auto counts = stripe.labels.find(handle);
+  const auto count = counts == stripe.labels.end() ? Counts::iterator() : counts->second.find(label);
+  if (counts == stripe.labels.end() || count == counts->second.end()) {
+    uint64_t word;
+    Target target;
+    const haft_status status = slot_check(handle, 0, &word, &target);
+    if (status != HAFT_OK && status != HAFT_E_COLLECTED) return status;
+    return fail_with(HAFT_E_OWNER, handle, std::string("the handle has no reference labelled \"") + label + '"');
+  }
+  const haft_status status = slot_release(handle);
+  if (status != HAFT_OK) return status;
+  if (--count->second == 0) counts->second.erase(count);
+  if (counts->second.empty()) stripe.labels.erase(counts);
+  return HAFT_OK;
+}
+
+std::vector<std::pair<std::string, uint32_t>> labels_of(haft_handle handle) {
+  if (!any.load(std::memory_order_relaxed)) return {};
+  Stripe &stripe = stripe_of(handle);
+  const std::lock_guard<std::mutex> lock(stripe.mutex);
+  const auto found = stripe.labels.find(handle);
+  if (found == stripe.labels.end()) return {};
+  return {found->second.begin(), found->second.end()};
+}
+
+void labels_forget(haft_handle handle) {
+  if (!any.load(std::memory_order_relaxed)) return;
+  Stripe &stripe = stripe_of(handle);
+  const std::lock_guard<std::mutex> lock(stripe.mutex);
+  stripe.labels.erase(handle);
+}
+
+}  // namespace haft

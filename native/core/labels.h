@@ -1,0 +1,22 @@
+// Labels of references (haft_retain_as): what each is for, counted by handle and label. Beside the slots, so that nobody
+// else pays for them.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "haft.h"
+
+namespace haft {
+
+haft_status retain_as(haft_handle handle, const char *label);
+haft_status release_as(haft_handle handle, const char *label);
+
+// The labels of a handle that is alive, and how many references have each, in the order of the labels.
+std::vector<std::pair<std::string, uint32_t>> labels_of(haft_handle handle);
+
+// The handle has ended: its slot will be another's.
+void labels_forget(haft_handle handle);
+
+}  // namespace haft

@@ -1,0 +1,56 @@
+// See pins.h.
+#include "pins.h"
+
+#include <mutex>
+#include <unordered_map>
+
+#include "error.h"
+#include "slots.h"
+
+namespace haft {
+namespace {
+
+struct Pin {
+  void *data;
+  uint64_t size;
+};
+
+struct Pins {
+  std::mutex mutex;
+  std::unordered_map<haft_handle, Pin> known;
+};
+
+Pins &pins() {
+  static Pins *const all = new Pins;  // never freed: threads may outlive main (P25)
+  return *all;
+}
+
+}  // namespace
+
+haft_status memory_of(haft_handle handle, void **data, uint64_t *size) {
+  if (!data || !size) return fail(HAFT_E_ARGUMENT, handle);
+  *data = nullptr;
+  *size = 0;
+  uint64_t word;
+  Target target;
+  const haft_status status = slot_check(handle, 0, &word, &target);
+  if (status != HAFT_OK) return status;
+  const std::lock_guard<std::mutex> lock(pins().mutex);
+  const auto found = pins().known.find(handle);
+  if (found == pins().known.end()) return fail(HAFT_E_KIND, handle, "the handle names no pinned memory");
+  *data = found->second.data;
+  *size = found->second.size;
+  return HAFT_OK;
+}
+
+void pin_add(haft_handle handle, void *data, uint64_t size) {
+  const std::lock_guard<std::mutex> lock(pins().mutex);
+  pins().known[handle] = {data, size};
+}
+
+void pin_remove(haft_handle handle) {
+  const std::lock_guard<std::mutex> lock(pins().mutex);
+  pins().known.erase(handle);
+}
+
+}  // namespace haft
