@@ -397,7 +397,6 @@ static void errors(void) {
   CHECK(result.type == HAFT_STR);
   static const char wanted[] =
       "error Notes.note HAFT_E_ARGUMENT\n"
-      "error Notes.note HAFT_E_ARGUMENT\n"
       "error Suicidal.die HAFT_E_STALE\n"
       "error fn():void.call Error: rejected\n"
       "error fn():void.call RangeError: mine\n"
