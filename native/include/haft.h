@@ -302,7 +302,7 @@ typedef struct haft_completion {
 #define HAFT_EVENT_USER(number) (0x10000u << (number))
 
 /* What became of the messages to one shard of a realm, or to all. A message is a post or a call that named a valid
-** handle, an op of its kind and values that can be sent; it ends in exactly one of delivered (its handler ran, whatever
+** handle, an op of its kind and values that can be sent, as many as the op takes; it ends in exactly one of delivered (its handler ran, whatever
 ** it returned or threw), refused (no room, realm closed, object gone, breaker open, ...), dropped (HAFT_DROP_NEWEST)
 ** and expired (a call whose caller gave up). `sent` is their sum, and the posts that wait to be delivered. */
 typedef struct haft_counters {

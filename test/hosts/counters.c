@@ -109,10 +109,10 @@ static void refused(void) {
   begin(c);
   /* Arguments that do not fit the op. */
   EXPECT(haft_call(c.handle, c.add, &yes, 1, WAIT, &result), HAFT_E_ARGUMENT);
-  EXPECT(haft_call(c.handle, c.add, NULL, 0, WAIT, &result), HAFT_E_ARGUMENT);
+  EXPECT(haft_call(c.handle, c.add, NULL, 0, WAIT, &result), HAFT_E_ARGUMENT); /* too few: no message */
   EXPECT(haft_post(c.handle, c.add, &yes, 1, HAFT_FAIL), HAFT_OK);
   EXPECT(add(c, &result), HAFT_OK);
-  MOVED(c, 4, 1, 3, 0, 0);
+  MOVED(c, 3, 1, 2, 0, 0);
   /* No room in the mailbox. */
   close_gate();
   uint64_t posted = 0;
@@ -384,6 +384,7 @@ static haft_handle targets[16];
 static atomic_llong told_sent, told_delivered, told_refused, told_expired, told_drop;
 static void sender(int thread) {
   const Counted c = counted();
+  const haft_value yes = haft_value_bool(true);
   unsigned seed = 12345u + (unsigned)thread;
   for (int i = 0; i < 3000; i++) {
     const haft_handle handle = targets[rand_r(&seed) % 16];
@@ -399,7 +400,7 @@ static void sender(int thread) {
         continue;
       case 3: status = haft_call(handle, c.add, &one, 1, rand_r(&seed) % 2, &result); break;
       case 4: status = haft_call(handle, c.fail, NULL, 0, WAIT, &result); break;
-      default: status = haft_call(handle, c.add, NULL, 0, WAIT, &result);
+      default: status = haft_call(handle, c.add, &yes, 1, WAIT, &result);
     }
     if (status == HAFT_OK || status == HAFT_E_EXCEPTION)
       told_delivered++;

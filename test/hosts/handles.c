@@ -297,7 +297,7 @@ static void status_names(void) {
   CHECK(HAFT_##name == number && (number == 0 || number < 0));
   HAFT_STATUS_MAP(NAME)
 #undef NAME
-  const haft_status none[] = {1, -27, -1000, INT32_MAX, INT32_MIN};
+  const haft_status none[] = {1, -30, -1000, INT32_MAX, INT32_MIN};
   for (size_t i = 0; i < COUNT(none); i++) {
     CHECK(strcmp(haft_status_name(none[i]), "HAFT_E_UNKNOWN") == 0);
     CHECK(strcmp(haft_status_message(none[i]), "unknown status") == 0);

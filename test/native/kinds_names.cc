@@ -47,6 +47,54 @@ void one_number_per_kind() {
                HAFT_E_ARGUMENT);
 }
 
+// What a definition says of its ops, and how one differs from what C was built for.
+void signatures() {
+  say("signatures of kinds");
+  CHECK(arena_open());
+  const auto define = [](const char *name, const std::vector<const char *> &ops, const std::vector<const char *> &types) {
+    std::string names, signatures, text;
+    for (size_t i = 0; i < ops.size(); i++) {
+      names += std::string(ops[i]) + '\0';
+      signatures += std::string(types[i]) + '\0';
+      text += std::string(i ? ";" : "") + ops[i] + types[i];
+    }
+    haft_kind kind = 0;
+    CHECK_STATUS(kind_define(name, strlen(name), hash_bytes(text.data(), text.size()), names.data(), names.size(), &kind,
+                             signatures.data(), signatures.size()),
+                 HAFT_OK);
+    return kind;
+  };
+  const haft_kind kind = define("Signed", {"add", "all", "none", "odd"},
+                                {"(f64):f64", "(i32,u32,i64,bool,handle,str,bytes):bytes", "():void", "(u64):void"});
+  const OpTypes &add = op_types(HAFT_OP(kind, 0)), &all = op_types(HAFT_OP(kind, 1)), &none = op_types(HAFT_OP(kind, 2));
+  CHECK(add.known && add.count == 1 && add.args == HAFT_F64 && add.returns == HAFT_F64);
+  CHECK(all.known && all.count == 7 && all.args == 0x8765432 && all.returns == HAFT_BYTES);
+  CHECK(none.known && none.count == 0 && none.returns == HAFT_VOID);
+  CHECK(!op_types(HAFT_OP(kind, 3)).known);  // no type of haft_type's
+  CHECK(op_text(HAFT_OP(kind, 1)) == "Signed.all");
+  CHECK(op_text(HAFT_OP(kind, 9)) == "op " + std::to_string(HAFT_OP(kind, 9)));
+  CHECK(op_text(0) == "op 0" && op_text(UINT32_MAX) == "op 4294967295");
+
+  const haft_kind small = define("Small", {"add", "name"}, {"(f64):f64", "():str"});
+  haft_kind found = 0;
+  CHECK_STATUS(kind_match("Small", "add(f64):f64;name():str", &found), HAFT_OK);
+  CHECK(found == small);
+  const auto differs = [](const char *given, const char *message) {
+    haft_kind other;
+    CHECK_STATUS(kind_match("Small", given, &other), HAFT_E_ABI);
+    if (strcmp(last_error()->message, message) != 0) fail_at(__FILE__, __LINE__, message, last_error()->message);
+    CHECK(last_error()->rule == 14 && strstr(last_error()->next, "(pointer rule 14)"));
+  };
+  differs("add(f64):f64", "op 1 of Small is name():str in JavaScript, where C was built without it");
+  differs("add(f64):f64;name():str;more():void", "Small has no op more():void in JavaScript, where C was built with it");
+  differs("add(i32):f64;name():str", "op 0 of Small is add(f64):f64 in JavaScript, and add(i32):f64 where C was built");
+  differs("", "op 0 of Small is add(f64):f64 in JavaScript, where C was built without it");
+  CHECK_STATUS(kind_match("Smaller", "", &found), HAFT_E_NOT_FOUND);
+  CHECK_STATUS(kind_match(nullptr, "", &found), HAFT_E_ARGUMENT);
+  CHECK_STATUS(kind_match("Small", nullptr, &found), HAFT_E_ARGUMENT);
+  CHECK_STATUS(kind_match("Small", "", nullptr), HAFT_E_ARGUMENT);
+}
+
 // Finders wait for names that come, change and go; each handle found carries a reference.
 void publish_and_find() {
   say("names: publish and find");
@@ -145,5 +193,6 @@ void names_of_a_realm() {
 int main() {
   names_of_a_realm();
   one_number_per_kind();
+  signatures();
   publish_and_find();
 }
