@@ -236,3 +236,31 @@ CASE(3, 25, BOTH, "haft_realm_check: HAFT_E_CLOSED for any integer that is no re
     if (none[i] != realm) EXPECT(haft_realm_check(none[i]), HAFT_E_CLOSED);
   for (int i = 0; i < 500; i++) EXPECT(haft_realm_check(random64() | 1ull << 40), HAFT_E_CLOSED);
 }
+
+/* ---- haft_kind_match ---- */
+
+CASE(3, 26, BOTH, "haft_kind_match: the kind of that name whose ops are exactly these, in their order.") {
+  haft_kind kind = 0;
+  EXPECT(haft_kind_match("Counter", "add(f64):f64;total():f64;never():f64", &kind), HAFT_OK);
+  EQUAL(kind, target("counter", "add").kind);
+  EXPECT(haft_kind_match("fn(f64):f64", "call(f64):f64", &kind), HAFT_OK);
+}
+
+CASE(3, 27, BOTH, "haft_kind_match: HAFT_E_ABI where they differ, with the first op that does, and how.") {
+  haft_kind kind;
+  EXPECT(haft_kind_match("Counter", "add(f64):f64;never():f64;total():f64", &kind), HAFT_E_ABI);
+  TEXT(haft_last_error()->message, "op 1 of Counter is total():f64 in JavaScript, and never():f64 where C was built");
+  EXPECT(haft_kind_match("Counter", "add(f64):f64;total():f64", &kind), HAFT_E_ABI);
+  TEXT(haft_last_error()->message, "op 2 of Counter is never():f64 in JavaScript, where C was built without it");
+  EXPECT(haft_kind_match("Counter", "add(f64):f64;total():f64;never():f64;more(str):void", &kind), HAFT_E_ABI);
+  TEXT(haft_last_error()->message, "Counter has no op more(str):void in JavaScript, where C was built with it");
+  EXPECT(haft_kind_match("Counter", "", &kind), HAFT_E_ABI);
+}
+
+CASE(3, 28, BOTH, "haft_kind_match: HAFT_E_NOT_FOUND for a name that nobody defined; HAFT_E_ARGUMENT for NULL.") {
+  haft_kind kind;
+  EXPECT(haft_kind_match("Nobody", "add(f64):f64", &kind), HAFT_E_NOT_FOUND);
+  EXPECT(haft_kind_match(NULL, "", &kind), HAFT_E_ARGUMENT);
+  EXPECT(haft_kind_match("Counter", NULL, &kind), HAFT_E_ARGUMENT);
+  EXPECT(haft_kind_match("Counter", "", NULL), HAFT_E_ARGUMENT);
+}

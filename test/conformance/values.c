@@ -242,3 +242,31 @@ CASE(6, 24, FOREIGN, "A result of one thread may be freed by another.") {
   end_thread(&other);
   EQUAL(out.type, HAFT_VOID);
 }
+
+CASE(6, 25, BOTH, "From HAFTCHECK=1 on haft_value_free leaves alone what is no result, or was freed: HAFT_E_OWNER, pointer rule 4.") {
+  if (haft_check_level() < 1) return;
+  char mine[] = "mine";
+  const Target echo = target("echo", "str");
+  haft_value own = haft_value_str(mine, 4), arg = text("a result"), result;
+  haft_value_free(&own);
+  EQUAL(own.type, HAFT_VOID);
+  EQUAL(haft_last_error()->status, HAFT_E_OWNER);
+  TEXT(mine, "mine");
+  EXPECT(call(echo, &arg, 1, &result), HAFT_OK);
+  haft_value copy = result;
+  haft_value_free(&result);
+  haft_value_free(&copy);
+  EQUAL(copy.type, HAFT_VOID);
+  EQUAL(haft_last_error()->status, HAFT_E_OWNER);
+  if (haft_last_error()->size > offsetof(haft_error, rule)) EQUAL(haft_last_error()->rule, 4);
+}
+
+CASE(6, 26, BOTH, "From HAFTCHECK=1 on a message with another number of arguments is refused at once: HAFT_E_ARGUMENT, pointer rule 7.") {
+  const Target add = make_counter("add");
+  const haft_value two[] = {haft_value_f64(1), haft_value_f64(2)};
+  if (haft_check_level() < 1) return;
+  EXPECT(haft_post(add.handle, add.op, two, 2, HAFT_FAIL), HAFT_E_ARGUMENT);
+  EQUAL(haft_last_error()->rule, 7);
+  EXPECT(haft_post(add.handle, add.op, NULL, 0, HAFT_FAIL), HAFT_E_ARGUMENT);
+  TEXT(haft_last_error()->message, "Counter.add takes 1 argument, not 0");
+}
