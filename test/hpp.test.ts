@@ -119,6 +119,7 @@ describe('in a host', () => {
   it.each([
     'without plugin',
     'references',
+    'labels',
     'results',
     'values',
     'functions',

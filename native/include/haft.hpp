@@ -282,6 +282,73 @@ inline result<ref> find(haft_realm realm, const char *name, haft_kind kind, int6
   return ref::adopt(handle);
 }
 
+/* haft_kind_match as a result: for exactly the ops "add(f64):f64;name():str". */
+inline result<haft_kind> kind_match(const char *name, const char *signatures) {
+  haft_kind kind = 0;
+  const haft_status status = haft_kind_match(name, signatures, &kind);
+  if (status != HAFT_OK) return failure(status);
+  return kind;
+}
+
+/* Memory of a buffer that JavaScript pinned or transferred; it is not this object's. */
+struct memory {
+  void *data = nullptr;
+  uint64_t size = 0;
+};
+
+/* haft_memory as a result. */
+inline result<memory> memory_of(borrow handle) {
+  memory found;
+  const haft_status status = haft_memory(handle.get(), &found.data, &found.size);
+  if (status != HAFT_OK) return failure(status);
+  return found;
+}
+
+/* A reference with a label, which says in registry.report() what it is for; as `ref` otherwise. The label is to live as
+** long: a literal. */
+class labelled_ref {
+ public:
+  labelled_ref() noexcept = default;
+
+  /* Adds a reference. Statuses as haft_retain_as. */
+  static result<labelled_ref> retain(borrow handle, const char *label) {
+    const haft_status status = haft_retain_as(handle.get(), label);
+    if (status != HAFT_OK) return failure(status);
+    labelled_ref made;
+    made.handle_ = handle.get();
+    made.label_ = label;
+    return made;
+  }
+
+  labelled_ref(labelled_ref &&other) noexcept : handle_(std::exchange(other.handle_, HAFT_NULL)), label_(other.label_) {}
+  labelled_ref &operator=(labelled_ref &&other) noexcept {
+    if (this == &other) return *this;
+    reset();
+    handle_ = std::exchange(other.handle_, HAFT_NULL);
+    label_ = other.label_;
+    return *this;
+  }
+  labelled_ref(const labelled_ref &) = delete;
+  labelled_ref &operator=(const labelled_ref &) = delete;
+  ~labelled_ref() { reset(); }
+
+  haft_handle get() const noexcept { return handle_; }
+  const char *label() const noexcept { return label_; }
+  explicit operator bool() const noexcept { return handle_ != HAFT_NULL; }
+
+  /* Drops the reference now: what haft_release_as says. */
+  haft_status reset() noexcept {
+    const haft_handle handle = std::exchange(handle_, HAFT_NULL);
+    if (handle == HAFT_NULL) return HAFT_OK;
+    const haft_status status = haft_release_as(handle, label_);
+    return status == HAFT_E_MOVED ? detail::give_back(handle) : status;  // a move keeps references, not labels
+  }
+
+ private:
+  haft_handle handle_ = HAFT_NULL;
+  const char *label_ = "";
+};
+
 /* haft_moved as a result: the new handle is borrowed, as `handle` was. A `ref` has `follow`. */
 inline result<haft_handle> moved(borrow handle) {
   haft_handle now = HAFT_NULL;

@@ -78,6 +78,33 @@ int without_plugin(haft_realm realm) {
   return 0;
 }
 
+int labels(haft_realm realm) {
+  haft_kind kind = 0;
+  CHECK(haft::kind_match("Counter", "add(f64):f64").status() == HAFT_E_ABI);
+  CHECK(haft::kind_match("Nobody", "").status() == HAFT_E_NOT_FOUND);
+  CHECK(haft_kind_find("Counter", 0, &kind) == HAFT_OK);
+  auto counter = haft::find(realm, "counter", kind, 1000);
+  CHECK(counter);
+  CHECK(haft::memory_of(counter.value()).status() == HAFT_E_KIND);
+  CHECK(!haft::labelled_ref() && haft::labelled_ref().reset() == HAFT_OK);
+  auto first = haft::labelled_ref::retain(counter.value(), "connection");
+  auto second = haft::labelled_ref::retain(counter.value(), "cache");
+  CHECK(first && second && first.value().get() == counter.value().get());
+  CHECK(std::string(second.value().label()) == "cache");
+  second.value() = std::move(first.value());  // "cache" is given back
+  CHECK(!first.value() && std::string(second.value().label()) == "connection");
+  CHECK(haft_release_as(counter.value().get(), "cache") == HAFT_E_OWNER);
+  CHECK(second.value().reset() == HAFT_OK && !second.value() && second.value().reset() == HAFT_OK);
+  CHECK(haft_release_as(counter.value().get(), "connection") == HAFT_E_OWNER);
+  CHECK(haft::labelled_ref::retain(counter.value(), "").status() == HAFT_E_ARGUMENT);
+  {
+    const auto scoped = haft::labelled_ref::retain(counter.value(), "scope");
+    CHECK(scoped);
+  }
+  CHECK(haft_release_as(counter.value().get(), "scope") == HAFT_E_OWNER);
+  return 0;
+}
+
 int references(haft_realm realm) {
   const haft_kind any = 0;
   haft_handle raw = HAFT_NULL;
@@ -684,7 +711,8 @@ int run_case(haft_realm realm, string_view wanted) {
   } cases[] = {{"references", references}, {"results", results}, {"values", values},   {"functions", functions},
                {"methods", methods},       {"dynamic", dynamic}, {"threads", threads}, {"callables", callables},
                {"queues", queues},         {"events", events},   {"moves", moves},     {"closing", closing},
-               {"serves", serves},         {"blocks", blocks},   {"abort", abort_without_value}};
+               {"serves", serves},         {"blocks", blocks},   {"labels", labels},
+               {"abort", abort_without_value}};
   for (const auto &one : cases) {
     if (one.name == wanted) return one.run(realm);
   }
