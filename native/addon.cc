@@ -15,6 +15,7 @@
 #include "core/trampolines.h"
 #include "edge.h"
 #include "host.h"
+#include "inspection.h"
 #include "plugin.h"
 
 namespace haft {
@@ -119,6 +120,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("destroyNotify", Napi::Function::New(env, destroy_notify_address, "destroyNotify"));
   exports.Set("defineKind", Napi::Function::New(env, define_kind, "defineKind"));
   exports.Set("open", Napi::Function::New(env, edge_open, "open"));
+  exports.Set("labels", Napi::Function::New(env, all_labels, "labels"));
+  exports.Set("resultsOut", Napi::Function::New(env, results_out_now, "resultsOut"));
+  exports.Set("noteLeaks", Napi::Function::New(env, note_leaks, "noteLeaks"));
   exports.Set("runHost", Napi::Function::New(env, host_run, "runHost"));
   exports.Set("pluginOpen", Napi::Function::New(env, plugin_open, "pluginOpen"));
   exports.Set("pluginInit", Napi::Function::New(env, plugin_init, "pluginInit"));

@@ -138,6 +138,12 @@ export interface Addon {
   defineKind(name: string, fingerprint: bigint, ops: string, signatures: string): number;
   /** The realm, or a negative status. `drain` and `direct` must not throw. */
   open(drain: () => void, direct: () => void): NativeRealm | number;
+  /** Of every handle with labels, of any realm: handle, label, how many references have it, and so on. */
+  labels(): (number | string)[];
+  /** Results that C has not given back by haft_value_free; 0 at level 0. */
+  resultsOut(): number;
+  /** Counts handles that leaked, in all threads of the process; tells how many that are now. */
+  noteLeaks(more: number): number;
   /** Why the host cannot run, or `undefined` when it does. */
   runHost(
     path: string,

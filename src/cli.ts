@@ -6,6 +6,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Command } from 'commander';
 import { HaftError } from './errors.js';
 import { exitAtSecondSignal, runHost } from './host.js';
+import { type InspectOptions, inspect } from './inspect/command.js';
+import { Problem } from './inspect/problem.js';
 import { Registry } from './registry.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -33,6 +35,17 @@ program
   .argument('<logic>', 'a module whose default export is (registry, args) => void | Promise<void>')
   .argument('[args...]', 'after --: for the host and the logic')
   .action(run);
+
+program
+  .command('inspect')
+  .description('show what the registries of a process hold, or compare it with an earlier report')
+  .argument('<target>', 'the number of a process that runs with HAFT_INSPECT=1, or a file with a report')
+  .option('--json', 'print JSON')
+  .option('--diff <file>', 'show what has changed between the report in this file and the target')
+  .option('--output <file>', 'write the report there, as JSON')
+  .option('--handles <number>', 'tell so many of the oldest handles of each registry', '20')
+  .option('--timeout <seconds>', 'wait so long for the process', '5')
+  .action((target: string, options: InspectOptions) => inspect(target, options));
 
 async function run(host: string, logicPath: string, args: string[]): Promise<void> {
   const logic = await loadLogic(logicPath);
@@ -113,7 +126,7 @@ function describe(error: unknown): string {
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof UserError || error instanceof HaftError)) throw error;
+  if (!(error instanceof UserError || error instanceof Problem || error instanceof HaftError)) throw error;
   console.error(`haft: ${error.message}`);
   process.exit(1);
 }

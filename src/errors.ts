@@ -1,4 +1,5 @@
 // What went wrong, by code: the same codes as in C.
+import { breached } from './channels.js';
 import { RULES, STATUSES } from './constants.js';
 import { formatHandle } from './handle.js';
 
@@ -66,6 +67,7 @@ export class HaftError extends Error {
     this.kind = details.kind;
     this.next = next;
     this.rule = rule;
+    if (rule !== undefined && breached.isHeard) breached.tell({ error: this });
   }
 }
 

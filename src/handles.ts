@@ -187,6 +187,11 @@ export abstract class Handles {
     return handle as Handle<T>;
   }
 
+  /** The handles that have names; some may have ended. */
+  protected get named(): ReadonlyMap<string, Handle> {
+    return this.#names;
+  }
+
   /** Lets native code find the name; 0 takes it back. */
   protected publishName(_name: string, _handle: number): void {}
 

@@ -57,6 +57,8 @@ export interface Receiver extends Listener {
   reportDeclined(code: ErrorCode, message: string, handle: number, op: Op): void;
   /** The slots that native code released, and that no message needs any more, may be freed. */
   freeReleased(): void;
+  /** A drain found this mailbox full; its messages from `head` on are still there. */
+  mailboxFull(shard: number, head: number): void;
   /** A drain ended, somebody waits for events, and these happened: `EVENT.drained`, `EVENT.reclaimed`. */
   happened(events: number): void;
   /** Calls that wait for a promise: while there are any, the event loop stays alive. */
@@ -66,6 +68,8 @@ export interface Receiver extends Listener {
 const BUDGET_MESSAGES = 4096;
 const CLOCK_EVERY = 64;
 const HEAD_EVERY = 16;
+/** With so many cells in use a long message finds no room. */
+const NO_ROOM = RING_CELLS - 32;
 const DEPTH_MOST = 16;
 /** As many arguments as a drain and what it calls need words on the stack, with some to spare. */
 const SPARE_STACK: readonly undefined[] = Array.from({ length: 2048 }, () => undefined);
@@ -207,8 +211,15 @@ export class Mailboxes {
     return handled;
   }
 
-  /** Answers the doorbell: handles what waits, within a budget of messages and time; rings for the rest. */
-  drain(): void {
+  /** Cells that are in use in all mailboxes. */
+  get cells(): number {
+    let cells = 0;
+    for (let shard = 0; shard < SHARDS; shard++) cells += this.#fill(shard);
+    return cells;
+  }
+
+  /** Answers the doorbell: handles what waits, within a budget of messages and time; rings for the rest. Tells how many. */
+  drain(): number {
     const now = performance.now();
     this.#replies.forgetGivenUp();
     if (this.#unanswered.length > 0) this.#answerUnanswered();
@@ -229,6 +240,7 @@ export class Mailboxes {
     this.#drainAll();
     this.#lingers = false;
     if (this.#delivery.calls > 0 && !this.#closed) this.#endedAt = performance.now();
+    return BUDGET_MESSAGES - this.#left;
   }
 
   #answerUnanswered(): void {
@@ -509,6 +521,7 @@ export class Mailboxes {
         Atomics.store(i32, headWord, heads[shard]!);
       }
     }
+    if (!done && first) this.#noteFill(shard); // slow handlers: the mailbox is full because of them
     if (unpublished > 0) Atomics.store(i32, headWord, heads[shard]!);
     if (Atomics.load(i32, (ring + RING_SPACE_WANTED) >> 2) !== 0) this.#wakeProducers(shard);
     return done;
@@ -558,10 +571,12 @@ export class Mailboxes {
     return (Atomics.load(this.#i32, (ring + RING_TAIL) >> 2) - this.#i32[(ring + RING_HEAD) >> 2]!) | 0;
   }
 
-  // Once in a run of messages, and only in one that is not short: the tail's line is the producers'.
+  // Once in a run of messages, and only in one that is not short, or was cut short: the tail's line is the producers'.
   #noteFill(shard: number): void {
     const place = (RINGS + shard * RING_BYTES + RING_FILL) >> 3;
-    this.#f64[place] = Math.max(this.#f64[place]!, this.#fill(shard));
+    const fill = this.#fill(shard);
+    this.#f64[place] = Math.max(this.#f64[place]!, fill);
+    if (fill > NO_ROOM) this.#receiver.mailboxFull(shard, this.#heads[shard]!);
   }
 
   // ---- Released slots (P5) ----

@@ -1,5 +1,6 @@
 // The JavaScript side of the shared table: which handle each slot has now, and which object. Looking a handle up is one
 // comparison with what stands here, and touches no shared memory.
+import { CoarseClock } from './coarse-clock.js';
 import {
   BLOCK_BITS,
   BLOCK_SLOTS,
@@ -21,6 +22,8 @@ export class Block {
   readonly values: unknown[] = Array.from({ length: BLOCK_SLOTS }, () => undefined);
   /** The kind of each object. It stands in word A too, whose line belongs to whoever retained or released last. */
   readonly kinds = new Uint16Array(BLOCK_SLOTS);
+  /** When each handle was made, by the mirror's clock. */
+  readonly born = new Uint32Array(BLOCK_SLOTS);
 
   /**
    * How often its slots may still be freed here, until one might have come round and must retire: only native code knows
@@ -45,6 +48,7 @@ export class Mirror {
   live = 0;
   slots = 0;
   created = 0;
+  readonly clock = new CoarseClock();
 
   /**
    * @param base Number of the first block: blocks are numbered from a random one, round and round (P7).
@@ -129,6 +133,8 @@ export class Mirror {
     block.values[slot] = value;
     block.handles[slot] = handle;
     block.kinds[slot] = kind;
+    if (--this.clock.looks < 0) this.clock.read();
+    block.born[slot] = this.clock.now;
     words[low] = (kind << KIND_SHIFT) | ONE_REFERENCE;
     const high =
       (generation << WORD_GENERATION_SHIFT) | (STATE_LIVE << WORD_STATE_SHIFT) | (kind >>> KIND_HIGH_SHIFT);

@@ -1,7 +1,9 @@
 // A realm: the handle table that native threads share, its mailboxes, and its end.
 import { EventEmitter } from 'node:events';
+import { performance } from 'node:perf_hooks';
 import { backend } from './backend.js';
 import type { NativeApi, NativeRealm } from './binding.js';
+import { closes, drained, opened } from './channels.js';
 import { Closures, type ClosureTable, type Place } from './closures.js';
 import { type Collectable, type Collected, Collector } from './collector.js';
 import {
@@ -22,14 +24,25 @@ import { EVENT, Events } from './events.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
+import { serveInspection } from './inspect/server.js';
 import { type Kind, type Signatures, signatureText } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
 import { copyOf, joinKoffi, type Koffi, leaveKoffi } from './koffi-way.js';
+import { checkLeakSetting, tellLeaks } from './leaks.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
 import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
+import { registryClosed, registryOpened } from './open-registries.js';
 import { signalOf } from './options.js';
+import { type Crowded, Overflows } from './overflow.js';
 import { type Plugin, Plugins } from './plugin.js';
+import {
+  type KnownHistory,
+  makeReport,
+  type RegistryReport,
+  type Reportable,
+  type ReportOptions,
+} from './report.js';
 import type { Complete, SignatureType, TrampolineOptions, UserDataPlace } from './shape.js';
 import { Trampoline, TrampolineGroup } from './trampoline.js';
 
@@ -83,6 +96,11 @@ export class Registry extends Handles {
   readonly #departed: Departed;
   /** Handles of haft's own, which nobody else counts. */
   readonly #own = new Set<number>();
+  /** Handles that are meant to live as long as the registry. */
+  readonly #kept = new Set<number>();
+  readonly #overflows: Overflows;
+  /** Its listeners hear that it closes: they may call `close` too. */
+  #closes = false;
   readonly #plugins = new Plugins();
   #finalCounters: Float64Array | undefined;
   #retired = 0;
@@ -96,6 +114,8 @@ export class Registry extends Handles {
    * when 128 realms are open.
    */
   constructor() {
+    checkLeakSetting();
+    serveInspection();
     const native = backend().open(
       () => this.#answerDoorbell(),
       () => this.#closures.runFromAddon(),
@@ -117,12 +137,25 @@ export class Registry extends Handles {
     this.#mover = new Mover(this.#movable());
     this.#closures = new Closures(this.#closureTable());
     this.#departed = new Departed(this.#departedTable());
+    this.#overflows = new Overflows(this.#crowded());
+    registryOpened(this, this.#reportable());
+    if (opened.isHeard) opened.tell({ registry: this });
   }
 
   #answerDoorbell(): void {
     if (this.#mover.moving > 0) this.#mover.arrived();
-    if (!this.closed) this.#mailboxes.drain();
+    if (!this.closed) {
+      if (drained.isHeard) this.#tellDrain(() => this.#mailboxes.drain());
+      else this.#mailboxes.drain();
+    }
     if (!this.closed && this.#collector.active) this.#collector.step();
+  }
+
+  #tellDrain(drain: () => number): void {
+    const began = performance.now();
+    const messages = drain();
+    const milliseconds = performance.now() - began;
+    drained.tell({ registry: this, messages, milliseconds, left: this.closed ? 0 : this.#mailboxes.cells });
   }
 
   /** `const haft_api *` as a tagged external, for a set-up function of an addon of yours. */
@@ -263,7 +296,8 @@ export class Registry extends Handles {
   /** Handles what waits in the mailboxes now, up to 4,096 messages, instead of in the next turn. A handler may call it. */
   drain(): void {
     this.requireOpen();
-    this.#mailboxes.drainNow();
+    if (drained.isHeard) this.#tellDrain(() => this.#mailboxes.drainNow());
+    else this.#mailboxes.drainNow();
   }
 
   /** Keeps the event loop alive until `unref`; they count. A running host does it by itself. */
@@ -381,11 +415,32 @@ export class Registry extends Handles {
   }
 
   /**
+   * What the registry holds: live handles by kind, the oldest ones singly, what became of messages. It looks at every slot:
+   * tens of milliseconds for 100,000 handles.
+   * @throws HaftError `HAFT_E_CLOSED`.
+   */
+  report(options?: ReportOptions): RegistryReport {
+    this.requireOpen();
+    return makeReport(this.#reportable(), options);
+  }
+
+  /** Says that a handle is meant to live until the registry closes: it is no leak. @throws HaftError as `get`. */
+  keep<H extends Handle | number | bigint>(handle: H): H {
+    this.get(handle as Handle);
+    this.#kept.add(Number(handle));
+    return handle;
+  }
+
+  /**
    * Ends the realm: every handle, every waiting call (`HAFT_E_CLOSED` to its caller), and whatever is asked later. Waits
    * until no native operation is in flight, a second at most. May be called by a handler. Idempotent.
    */
   override close(): void {
-    if (this.closed) return;
+    if (this.closed || this.#closes) return;
+    this.#closes = true;
+    if (closes.isHeard) closes.tell({ registry: this });
+    tellLeaks(this, this.#reportable(), 'close');
+    registryClosed(this);
     this.#departed.close();
     this.#mailboxes.close();
     this.#finalCounters = this.#native.close();
@@ -427,7 +482,9 @@ export class Registry extends Handles {
       const number = this.#i32[FLAG_WORD]!;
       if (buffer === undefined) {
         this.#departed.forget();
-        if (this.#mirror.freeCount === 0) throw new HaftError('HAFT_E_SLOTS');
+        if (this.#mirror.freeCount === 0) {
+          throw new HaftError('HAFT_E_SLOTS', { message: this.#overflows.table() });
+        }
         continue;
       }
       this.#mirror.addBlock(number, new Block(new Int32Array(buffer)));
@@ -495,6 +552,7 @@ export class Registry extends Handles {
     const block = this.#mirror.blockOf(index)!;
     const slot = index & SLOT_MASK;
     this.forgotten(block.handles[slot]!, block.values[slot]);
+    if (this.#kept.size > 0) this.#kept.delete(block.handles[slot]!);
     this.#closures.ended(block.kinds[slot]!);
     this.#mirror.drop(block, slot);
     if (retired) this.#retired++;
@@ -555,6 +613,7 @@ export class Registry extends Handles {
         this.#report(new HaftError(code, { handle, kind: op.kindName, message }), handle, op);
       },
       freeReleased: () => this.#freeReleased(),
+      mailboxFull: (shard, head) => this.#overflows.mailbox(shard, head),
       happened: (events) => this.#waits.happened(events),
       promisesWaiting: (count) => {
         const before = this.#promises;
@@ -656,6 +715,42 @@ export class Registry extends Handles {
       comeBack: () => this.#native.ring(),
       changed: () => this.#updateRef(),
       collected: () => this.#waits.happened(EVENT.collected),
+    };
+  }
+
+  #kindName(number: number): string {
+    return this.#kinds[number]?.name ?? '';
+  }
+
+  #crowded(): Crowded {
+    return {
+      registry: this,
+      mirror: this.#mirror,
+      i32: this.#i32,
+      f64: this.#f64,
+      kindName: (number) => this.#kindName(number),
+      opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
+      counters: () => countersOf(this.#native.counters()),
+    };
+  }
+
+  #reportable(): Reportable {
+    // Level 2 knows more of a handle.
+    const { historyOf } = this as { historyOf?: (handle: number) => KnownHistory | undefined };
+    return {
+      id: this.id,
+      backend: this.backend,
+      checkLevel: backend().checkLevel,
+      mirror: this.#mirror,
+      overflows: this.#overflows.latest,
+      names: this.named,
+      kindName: (number) => this.#kindName(number),
+      isOwn: (handle) => this.#own.has(handle),
+      isKept: (handle) => this.#kept.has(handle),
+      numbers: () => this.stats(),
+      labels: () => backend().labels(),
+      resultsOut: () => backend().resultsOut(),
+      historyOf: (handle) => historyOf?.call(this, handle),
     };
   }
 

@@ -83,6 +83,17 @@ std::vector<std::pair<std::string, uint32_t>> labels_of(haft_handle handle) {
   return {found->second.begin(), found->second.end()};
 }
 
+std::vector<Labelled> labels_all() {
+  std::vector<Labelled> all;
+  if (!any.load(std::memory_order_relaxed)) return all;
+  for (haft_handle stripe = 0; stripe < kStripes; stripe++) {
+    const std::lock_guard<std::mutex> lock(stripe_of(stripe).mutex);
+    for (const auto &[handle, counts] : stripe_of(stripe).labels)
+      for (const auto &[label, count] : counts) all.push_back({handle, label, count});
+  }
+  return all;
+}
+
 void labels_forget(haft_handle handle) {
   if (!any.load(std::memory_order_relaxed)) return;
   Stripe &stripe = stripe_of(handle);

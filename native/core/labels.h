@@ -16,6 +16,15 @@ haft_status release_as(haft_handle handle, const char *label);
 // The labels of a handle that is alive, and how many references have each, in the order of the labels.
 std::vector<std::pair<std::string, uint32_t>> labels_of(haft_handle handle);
 
+struct Labelled {
+  haft_handle handle;
+  std::string label;
+  uint32_t count;
+};
+
+// All of the process, those of one handle together.
+std::vector<Labelled> labels_all();
+
 // The handle has ended: its slot will be another's.
 void labels_forget(haft_handle handle);
 

@@ -10,6 +10,7 @@ import { normalize } from '../handle.js';
 import { type Koffi, koffi, raiseLimits } from '../koffi.js';
 import { guardExit } from './exit.js';
 import { Lasting, lastingText, type Pointer } from './memory.js';
+import { resultsOut } from './message.js';
 import { Process } from './process.js';
 import { makeTable } from './table.js';
 import { watchRelay } from './thread.js';
@@ -31,6 +32,7 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
   #destroyNotify: Pointer | undefined;
   /** Never unloaded: threads of theirs may outlive everything that is known here. */
   readonly #hosts: unknown[] = [];
+  #leaks = 0;
   #guards = false;
   /** Hosts that run now. */
   #running = 0;
@@ -81,6 +83,19 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
       );
     }
     return this.#process.open(drain, direct);
+  }
+
+  labels(): (number | string)[] {
+    return this.#process.labels.all();
+  }
+
+  resultsOut(): number {
+    return resultsOut();
+  }
+
+  noteLeaks(more: number): number {
+    this.#leaks += more;
+    return this.#leaks;
   }
 
   runHost(

@@ -33,6 +33,13 @@ export class Labels {
     return [...(this.#labels.get(handle) ?? [])].sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
+  /** All: handle, label, how many references have it, and so on. */
+  all(): (number | string)[] {
+    return [...this.#labels.keys()].flatMap((handle) =>
+      this.labelsOf(handle).flatMap(([label, count]) => [handle, label, count]),
+    );
+  }
+
   /** The handle has ended. */
   forget(handle: number): void {
     this.#labels.delete(handle);

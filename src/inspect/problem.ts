@@ -1,0 +1,3 @@
+// What `haft inspect` cannot do, as a sentence for its user, with the next step.
+
+export class Problem extends Error {}
