@@ -6,10 +6,12 @@
 //   needsCalm?                          a ratio between threads: measured only while both cores are free
 //   againstCommits?                     with --against, haft of that commit is a subject too
 //   nodeFlags?                          of the child process
+//   environment?(subject)               variables of the child process, beside those that are there
 //   measure(subject, params, { quick }) in the child: [{ params, ns, ... }], or { params, impossible: 'why' }
 import * as call from './benches/call.mjs';
 import * as callLoaded from './benches/call-loaded.mjs';
 import * as callMany from './benches/call-many.mjs';
+import * as checks from './benches/checks.mjs';
 import * as loop from './benches/loop.mjs';
 import * as nativeTable from './benches/native-table.mjs';
 import * as post from './benches/post.mjs';
@@ -28,6 +30,7 @@ export const benches = {
   call,
   'call-many': callMany,
   'call-loaded': callLoaded,
+  checks,
   loop,
   'same-thread': sameThread,
   trampoline,

@@ -19,11 +19,11 @@ export function useHaftOf(folder) {
   haft = pathToFileURL(createRequire(`${folder}/`).resolve('haft')).href;
 }
 
-// A registry that knows Counter, or the class given, and C's number of its `add`.
-export async function openRegistry(Class = Counter) {
+// A registry that knows Counter, or the class given with its ops.
+export async function openRegistry(Class = Counter, ops = { add: { args: ['f64'], returns: 'f64' } }) {
   const { Registry, kind } = await import(haft);
   const registry = new Registry();
-  const counterKind = kind(Class, { add: { args: ['f64'], returns: 'f64' } });
+  const counterKind = kind(Class, ops);
   addon().useHaft(registry.api);
   return { registry, counterKind };
 }

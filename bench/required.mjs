@@ -86,6 +86,12 @@ export const REQUIRED = [
       1,
     ),
   ),
+  ...['post', 'call'].map((op) => ({
+    bench: 'checks',
+    what: `${op}, level 1 over level 0`,
+    atMost: 1.1,
+    reached: (row) => row('level 1', { op }).ns / row('level 0', { op }).ns,
+  })),
   ...['fail', 'block'].flatMap((full) => [
     within('loop', `a timer of ${TIMER_MILLISECONDS} ms`, 20, { asked: 'timer', full }),
     within('loop', 'an HTTP request', 50, { asked: 'http', full }),

@@ -14,8 +14,9 @@ const PATIENCE = 3;
 
 const LIMIT_MINUTES = 10; // a subject that hangs must not hang the report
 
-function inChild(task, nodeFlags) {
-  const options = { timeout: LIMIT_MINUTES * 60000, killSignal: 'SIGKILL', maxBuffer: 2 ** 24 };
+function inChild(task, nodeFlags, environment) {
+  const env = { ...process.env, ...environment };
+  const options = { env, timeout: LIMIT_MINUTES * 60000, killSignal: 'SIGKILL', maxBuffer: 2 ** 24 };
   return new Promise((resolve) => {
     execFile(
       process.execPath,
@@ -60,7 +61,7 @@ export async function runBench(name, bench, { rounds, quick, against, onProgress
     if (turn > rounds) await pause(quick ? 0 : 1000); // whatever disturbs may end
     for (const job of jobs.filter(wants)) {
       onProgress(`${name}: round ${turn}, ${job.subject} ${JSON.stringify(job.params)}`);
-      const round = await inChild(job.task, bench.nodeFlags ?? []);
+      const round = await inChild(job.task, bench.nodeFlags ?? [], bench.environment?.(job.subject));
       if (round.failed) job.failed = round.failed;
       else job.rounds.push(round);
     }

@@ -190,7 +190,7 @@ export class Mailboxes {
   /**
    * Handles what waits now, up to a number of messages; tells how many. For handlers and other callers in JavaScript.
    */
-  drainNow(): number {
+  drainNow(most = BUDGET_MESSAGES): number {
     // At some depth the rest is the outer drains': a handler that drains is served by the next drain, and that one's
     // handler by the next.
     if (this.#draining === DEPTH_MOST) return 0;
@@ -199,11 +199,11 @@ export class Mailboxes {
     const lingers = this.#lingers;
     this.#lingers = false;
     const outer = { left: this.#left, deadline: this.#deadline, clockAt: this.#clockAt };
-    this.#left = BUDGET_MESSAGES;
+    this.#left = most;
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#clockAt = 0;
     this.#drainAll();
-    const handled = BUDGET_MESSAGES - this.#left;
+    const handled = most - this.#left;
     this.#left = outer.left;
     this.#deadline = outer.deadline;
     this.#clockAt = outer.clockAt;
@@ -216,6 +216,18 @@ export class Mailboxes {
     let cells = 0;
     for (let shard = 0; shard < SHARDS; shard++) cells += this.#fill(shard);
     return cells;
+  }
+
+  /** As `drainNow`, beginning with one shard: while that has as many, none of another. Cells without a message count. */
+  drainFrom(shard: number, most: number): number {
+    Atomics.or(this.#i32, DIRTY_WORD, 1 << shard);
+    this.#firstShard = shard;
+    return this.drainNow(most);
+  }
+
+  /** Where in its ring the next message of a shard stands. */
+  positionOf(shard: number): number {
+    return this.#heads[shard]!;
   }
 
   /** Answers the doorbell: handles what waits, within a budget of messages and time; rings for the rest. Tells how many. */

@@ -25,6 +25,7 @@ import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
 import { serveInspection } from './inspect/server.js';
+import { enter, leave } from './insides.js';
 import { type Kind, type Signatures, signatureText } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
 import { copyOf, joinKoffi, type Koffi, leaveKoffi } from './koffi-way.js';
@@ -140,6 +141,15 @@ export class Registry extends Handles {
     this.#overflows = new Overflows(this.#crowded());
     registryOpened(this, this.#reportable());
     if (opened.isHeard) opened.tell({ registry: this });
+    enter(this, {
+      native,
+      mirror: this.#mirror,
+      mailboxes: this.#mailboxes,
+      kindName: (number) => this.#kinds[number]?.name ?? '',
+      opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
+      isOwn: (handle) => this.#own.has(handle),
+      isClosed: () => this.closed,
+    });
   }
 
   #answerDoorbell(): void {
@@ -441,6 +451,7 @@ export class Registry extends Handles {
     if (closes.isHeard) closes.tell({ registry: this });
     tellLeaks(this, this.#reportable(), 'close');
     registryClosed(this);
+    leave(this);
     this.#departed.close();
     this.#mailboxes.close();
     this.#finalCounters = this.#native.close();

@@ -19,7 +19,7 @@ export const againstCommits = true;
 let left = 0;
 let allDelivered;
 
-class Receiver {
+export class Receiver {
   total = 0;
 
   add(x) {
@@ -29,8 +29,8 @@ class Receiver {
   }
 }
 
-// Starts producers, awaits all of their messages; nanoseconds a message.
-async function delivery(start, producers, messages) {
+// Starts producers, awaits all of their messages; nanoseconds a message. `join` tells when they began.
+export async function delivery(start, join, producers, messages) {
   const each = Math.ceil(messages / producers);
   left = each * producers;
   const end = new Promise((resolve) => {
@@ -38,7 +38,7 @@ async function delivery(start, producers, messages) {
   });
   start(producers, each);
   const ended = await end;
-  return (ended - addon().postJoin()) / (each * producers);
+  return (ended - join()) / (each * producers);
 }
 
 async function makeSender(subject, count) {
@@ -49,7 +49,12 @@ async function makeSender(subject, count) {
     };
     return {
       send: (producers, messages) =>
-        delivery((n, each) => addon().postTsfn(dispatch, count, n, each), producers, messages),
+        delivery(
+          (n, each) => addon().postTsfn(dispatch, count, n, each),
+          addon().postJoin,
+          producers,
+          messages,
+        ),
       close() {},
     };
   }
@@ -66,7 +71,7 @@ async function makeSender(subject, count) {
   registry.ref();
   return {
     send: (producers, messages) =>
-      delivery((n, each) => addon().postHaft(handles, op, n, each), producers, messages),
+      delivery((n, each) => addon().postHaft(handles, op, n, each), addon().postJoin, producers, messages),
     close: () => registry.close(),
   };
 }

@@ -78,6 +78,10 @@ napi_value unpausing_haft(const Args &args);
 napi_value unpausing_tsfn(const Args &args);
 napi_value unpausing_stop(const Args &args);
 napi_value unpausing_sent(const Args &args);
+napi_value retain_release(const Args &args);
+napi_value post_handles(const Args &args);
+napi_value post_handles_join(const Args &args);
+napi_value call_text(const Args &args);
 napi_value same_thread_haft(const Args &args);
 napi_value same_thread_napi(const Args &args);
 // Bare callbacks: `entry` would add its frame to every call that the bench `publish` measures.
