@@ -5,9 +5,10 @@ import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Command } from 'commander';
 import { HaftError } from './errors.js';
+import { type HeaderCommandOptions, headerCommand } from './header-command.js';
 import { exitAtSecondSignal, runHost } from './host.js';
 import { type InspectOptions, inspect } from './inspect/command.js';
-import { Problem } from './inspect/problem.js';
+import { Problem } from './problem.js';
 import { Registry } from './registry.js';
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
@@ -16,15 +17,14 @@ const INCLUDE = fileURLToPath(new URL('../native/include', import.meta.url));
 /** What a logic module exports as its default. When it settles, the realm is ready and the host starts. */
 export type Logic = (registry: Registry, args: string[]) => void | Promise<void>;
 
-/** A sentence for the user instead of a stack trace. */
-class UserError extends Error {}
-
 const program = new Command('haft')
   .description('JavaScript objects in C and C++, by handle')
   .version(version)
   .option('--include', 'print the folder of haft.h')
-  .action((options: { include?: boolean }) => {
+  .option('--cflags', 'print -I and that folder, for a compiler')
+  .action((options: { include?: boolean; cflags?: boolean }) => {
     if (options.include) console.log(INCLUDE);
+    else if (options.cflags) console.log(`-I${INCLUDE}`);
     else program.help();
   });
 
@@ -46,6 +46,15 @@ program
   .option('--handles <number>', 'tell so many of the oldest handles of each registry', '20')
   .option('--timeout <seconds>', 'wait so long for the process', '5')
   .action((target: string, options: InspectOptions) => inspect(target, options));
+
+program
+  .command('header')
+  .description('write a header for C and C++ from the kinds that a module exports')
+  .argument('<module>', 'the module in JavaScript')
+  .option('-o, --output <file>', 'write the header there, not to the standard output')
+  .option('--check <file>', 'write nothing: exit with 1 where the file is not the header of the module')
+  .option('--prefix <prefix>', 'put this before every name of C, as in app_')
+  .action((module: string, options: HeaderCommandOptions) => headerCommand(module, options));
 
 async function run(host: string, logicPath: string, args: string[]): Promise<void> {
   const logic = await loadLogic(logicPath);
@@ -71,7 +80,7 @@ async function run(host: string, logicPath: string, args: string[]): Promise<voi
   try {
     await logic(registry, args);
   } catch (error) {
-    throw new UserError(`the logic ${logicPath} threw while it started: ${describe(error)}`);
+    throw new Problem(`the logic ${logicPath} threw while it started: ${describe(error)}`);
   }
   process.off('beforeExit', unsettled);
   ready = true;
@@ -91,14 +100,12 @@ async function loadLogic(path: string): Promise<Logic> {
   } catch (error) {
     const missing =
       (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_MODULE_NOT_FOUND' && isAbout(error, path);
-    throw new UserError(
+    throw new Problem(
       missing ? `there is no logic module ${path}` : `the logic ${path} does not load: ${describe(error)}`,
     );
   }
   if (typeof module.default !== 'function') {
-    throw new UserError(
-      `the logic ${path} has no default export that is a function (registry, args) => void`,
-    );
+    throw new Problem(`the logic ${path} has no default export that is a function (registry, args) => void`);
   }
   return module.default as Logic;
 }
@@ -126,7 +133,7 @@ function describe(error: unknown): string {
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof UserError || error instanceof Problem || error instanceof HaftError)) throw error;
+  if (!(error instanceof Problem || error instanceof HaftError)) throw error;
   console.error(`haft: ${error.message}`);
   process.exit(1);
 }

@@ -21,6 +21,7 @@ const pages = [
   'README.md',
   'examples/addon/README.md',
   'examples/counter/README.md',
+  'examples/header/README.md',
   'examples/workers/README.md',
   ...readdirSync(join(root, 'docs'))
     .filter((name) => name.endsWith('.md'))
@@ -111,6 +112,7 @@ describe('links', () => {
 
 describe('snippets in C and C++ compile', () => {
   const include = join(root, 'native', 'include');
+  const typed = join(root, 'test', 'header'); // docs/header.md is about its counter.h
   const node = join(dirname(dirname(process.execPath)), 'include', 'node');
   // What the text of the pages says is at hand.
   const prelude = `
@@ -138,6 +140,7 @@ describe('snippets in C and C++ compile', () => {
       ...before,
       ...flags,
       `-I${include}`,
+      `-I${typed}`,
       `-I${node}`,
       '-fPIC',
       '-shared',
@@ -172,6 +175,7 @@ describe('snippets in C and C++ compile', () => {
       '-Wextra',
       '-Werror',
       `-I${include}`,
+      `-I${typed}`,
       '-fsyntax-only',
       file,
     ];

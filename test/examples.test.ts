@@ -138,6 +138,21 @@ describe('examples/addon', () => {
   });
 });
 
+describe('examples/header', () => {
+  const [page] = blocks('examples/header/README.md', 'console');
+  const [{ command, output }] = transcript(page!) as [{ command: string; output: string }];
+
+  it.for(['cmake', 'node-gyp'])('does what its page says: %s', { timeout: 240_000 }, (name, { skip }) => {
+    if (name === 'node-gyp' && !existsSync(join(nodeHeaders, 'node_api.h'))) skip();
+    rmSync(join(root, 'examples', 'header', 'build'), { recursive: true, force: true });
+    const env = { ...process.env, NODE_OPTIONS: '' };
+    const ended = spawnSync('sh', ['-c', `${command} ${name}`], { cwd: root, encoding: 'utf8', env });
+    if (ended.status === 77) skip(ended.stderr.trim());
+    expect({ status: ended.status, stderr: ended.stderr }).toEqual({ status: 0, stderr: '' });
+    expect(output.split(/^(?=built)/m)).toContain(ended.stdout);
+  });
+});
+
 /** The first command of an example's page, and what it prints; skips the test where the C library is not installed. */
 function playLibrary(name: string, skip: (note: string) => never): { printed: string; output: string } {
   const [{ command, output }] = transcript(blocks(`examples/${name}/README.md`, 'console')[0]!) as [

@@ -1047,6 +1047,9 @@ class method<R(Args...)> {
   /* Names no method: every call is HAFT_E_OP. */
   method() noexcept = default;
 
+  /* The op of this number, whose signature the caller knows: what a header of `haft header` passes. */
+  explicit method(haft_op op) noexcept : op_(op), status_(HAFT_OK) {}
+
   /* Looks the op up. `status` says whether there is one: HAFT_E_NOT_FOUND without the kind, HAFT_E_OP without the
   ** op. */
   method(haft_kind kind, const char *name) : status_(haft_op_find(kind, name, &op_)) {}

@@ -1,12 +1,12 @@
 // `haft inspect PID|FILE`: what the registries of a process hold, or what a file says that they held, and what has changed.
 import { writeFileSync } from 'node:fs';
 import { type Difference, diffReports } from '../difference.js';
+import { Problem } from '../problem.js';
 import type { RegistryReport } from '../report.js';
 import { formatDifference, formatLeaks, formatReport } from '../report-text.js';
 import { countText } from '../text-table.js';
 import { askProcess } from './client.js';
 import { type Found, found, readDocuments } from './documents.js';
-import { Problem } from './problem.js';
 
 export interface InspectOptions {
   readonly json?: boolean;

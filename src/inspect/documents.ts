@@ -1,9 +1,9 @@
 // Files that `haft inspect` reads: a report of a registry or of a process, leak reports, or any of them a line each.
 import { readFileSync } from 'node:fs';
 import type { LeakReport } from '../leaks.js';
+import { Problem } from '../problem.js';
 import type { RegistryReport } from '../report.js';
 import type { ProcessReport } from './client.js';
-import { Problem } from './problem.js';
 
 export interface Found {
   readonly reports: readonly RegistryReport[];
