@@ -194,6 +194,7 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   add_functions(env, realm, edge);
   add_sending(env, realm, edge);
   add_trampolines(env, realm, edge);
+  add_lifetimes(env, realm, edge);
   return realm;
 }
 

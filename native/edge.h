@@ -50,6 +50,7 @@ void edge_ring(Edge *edge);
 void add_functions(Napi::Env env, Napi::Object realm, Edge *edge);  // handles, memory, life: functions.cc
 void add_sending(Napi::Env env, Napi::Object realm, Edge *edge);    // messages that JavaScript sends: sending.cc
 void add_trampolines(Napi::Env env, Napi::Object realm, Edge *edge);  // pointers for C libraries: closures.cc
+void add_lifetimes(Napi::Env env, Napi::Object realm, Edge *edge);  // weak handles, pins, labels: lifetimes.cc
 
 struct Function {
   const char *name;

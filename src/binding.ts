@@ -110,6 +110,17 @@ export interface NativeRealm {
   ): bigint | number;
   /** Misuse of trampolines is posted to this object: the status, the op, and the user data. */
   reportMisuse(handle: number, op: number): void;
+  /** Handle in, status out: the object of a weak handle was collected. */
+  collect(): void;
+  /** Handle in, of haft.memory: where it lies, and its bytes. The address. */
+  pin(start: Uint8Array, byteLength: number): bigint;
+  /** Handle in: it has ended. */
+  unpin(): void;
+  /** Handle in, status out. So too `releaseAs`. */
+  retainAs(label: string): void;
+  releaseAs(label: string): void;
+  /** Forgets the labels of handles that have ended. */
+  sweepLabels(): void;
   /** Returns the counters as they are at the end. */
   close(): Float64Array;
   ref(): void;

@@ -27,6 +27,8 @@ export interface Collectable {
   /** Objects dropped since the registry opened because native code released them. */
   reclaimed(): number;
   kindName(number: number): string;
+  /** The weak handle of a slot that the mirror has no object for. */
+  weakAt(index: number): number | undefined;
   /** Whether a handle is one of haft's own. */
   isOwn(handle: number): boolean;
   /** Gives a block back whose slots are all free or retired; false if they are not. */
@@ -154,8 +156,9 @@ export class Collector {
       if (block === undefined) continue;
       let used = 0;
       for (let slot = 0; slot < block.handles.length; slot++) {
-        const handle = block.handles[slot]!;
-        if (Number.isNaN(handle)) continue;
+        let handle: number | undefined = block.handles[slot]!;
+        if (Number.isNaN(handle)) handle = this.#table.weakAt(mirror.indexOf(n, slot));
+        if (handle === undefined) continue;
         used++;
         if (this.#table.isOwn(handle)) continue;
         live++;

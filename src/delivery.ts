@@ -4,7 +4,7 @@ import { DIRECT_REPLY, RING_DECLINED, RING_DELIVERED, SHARDS, STATUSES } from '.
 import { HaftError } from './errors.js';
 import { INDEX_MASK, SLOT_MASK } from './handle.js';
 import type { Op } from './kind.js';
-import type { Block, Mirror } from './mirror.js';
+import type { Mirror } from './mirror.js';
 import type { Replies } from './replies.js';
 import { describe, type Wire } from './wire.js';
 
@@ -14,6 +14,10 @@ export interface Listener {
   reportError(error: unknown, handle: number, op: Op): void;
   /** A post found its object gone. */
   reportGone(handle: number, op: Op): void;
+  /** The object of a weak handle, unless it was collected. */
+  weakTarget(handle: number): object | undefined;
+  /** Why a handle without an object has none: a status. */
+  statusOfGone(handle: number): number;
   /** Whether the object of a handle that is gone lives in another realm now. */
   hasMoved(handle: number): boolean;
   /** Sends a post on to it. */
@@ -26,8 +30,6 @@ export interface Listener {
 export const BUDGET_MILLISECONDS = 2;
 
 const DEADLOCK = STATUSES.HAFT_E_DEADLOCK.status;
-const MOVED = STATUSES.HAFT_E_MOVED.status;
-const STALE = STATUSES.HAFT_E_STALE.status;
 const SHARD_MASK = SHARDS - 1;
 
 export class Delivery {
@@ -55,22 +57,47 @@ export class Delivery {
     this.#closed = true;
   }
 
-  /** The block that holds the object of a handle; `undefined` if it is gone. */
-  blockOf(handle: number): Block | undefined {
+  /** The object of a handle that messages may be sent to; `undefined` if it is gone. */
+  targetOf(handle: number): unknown {
     const block = this.#mirror.blockOf(handle & INDEX_MASK);
-    return block !== undefined && block.handles[handle & SLOT_MASK] === handle ? block : undefined;
+    if (block !== undefined && block.handles[handle & SLOT_MASK] === handle)
+      return block.values[handle & SLOT_MASK];
+    return this.#listener.weakTarget(handle);
+  }
+
+  /** Whether a handle names an object of this realm, with a kind or without. */
+  isThere(handle: number): boolean {
+    const block = this.#mirror.blockOf(handle & INDEX_MASK);
+    if (block !== undefined && block.handles[handle & SLOT_MASK] === handle) return true;
+    return this.#listener.weakTarget(handle) !== undefined;
+  }
+
+  /** Why a handle without an object has none: a status. */
+  statusOfGone(handle: number): number {
+    return this.#listener.statusOfGone(handle);
+  }
+
+  /** The number of the kind of a handle whose object is there. */
+  kindOf(handle: number): number {
+    return this.#mirror.blockOf(handle & INDEX_MASK)!.kinds[handle & SLOT_MASK]!;
   }
 
   post(handle: number, op: Op, args: unknown): void {
     const block = this.#mirror.blockOf(handle & INDEX_MASK);
     const slot = handle & SLOT_MASK;
-    if (block === undefined || block.handles[slot] !== handle) {
-      this.postGone(handle, op, args);
-      return;
+    let target: unknown;
+    if (block !== undefined && block.handles[slot] === handle) {
+      target = block.values[slot];
+    } else {
+      target = this.#listener.weakTarget(handle);
+      if (target === undefined) {
+        this.postGone(handle, op, args);
+        return;
+      }
     }
     this.#wire.count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
     try {
-      const result = invoke(block.values[slot], op, args);
+      const result = invoke(target, op, args);
       if (isThenable(result)) this.#watch(result, handle, op);
       else this.dropResult(op, result);
     } catch (error) {
@@ -82,16 +109,22 @@ export class Delivery {
     if (!this.start(reply, handle)) return;
     const block = this.#mirror.blockOf(handle & INDEX_MASK);
     const slot = handle & SLOT_MASK;
-    if (block === undefined || block.handles[slot] !== handle) {
-      this.callGone(reply, handle);
-      return;
+    let target: unknown;
+    if (block !== undefined && block.handles[slot] === handle) {
+      target = block.values[slot];
+    } else {
+      target = this.#listener.weakTarget(handle);
+      if (target === undefined) {
+        this.callGone(reply, handle);
+        return;
+      }
     }
     if (args instanceof Misfit) {
       this.#replies.answerError(reply, handle, args.error, RING_DECLINED);
       return;
     }
     try {
-      const result = invoke(block.values[slot], op, args);
+      const result = invoke(target, op, args);
       if (this.#closed) return; // P22: the handler closed the realm, and its memory may be another's by now
       const later = isThenable(result); // may run a getter of the user's
       if (this.#closed) return;
@@ -116,15 +149,21 @@ export class Delivery {
   direct(handle: number, op: Op, args: unknown): void {
     const block = this.#mirror.blockOf(handle & INDEX_MASK);
     const slot = handle & SLOT_MASK;
-    if (block === undefined || block.handles[slot] !== handle) {
-      // Native code found the slot live: its last reference was released in between.
-      this.#wire.count(handle, RING_DECLINED);
-      this.#wire.writeStatus(DIRECT_REPLY, STALE);
-      return;
+    let target: unknown;
+    if (block !== undefined && block.handles[slot] === handle) {
+      target = block.values[slot];
+    } else {
+      target = this.#listener.weakTarget(handle);
+      if (target === undefined) {
+        // Native code found the slot live: its last reference was released in between, or its object collected.
+        this.#wire.count(handle, RING_DECLINED);
+        this.#wire.writeStatus(DIRECT_REPLY, this.#listener.statusOfGone(handle));
+        return;
+      }
     }
     try {
       this.#wire.count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
-      const result = invoke(block.values[slot], op, args);
+      const result = invoke(target, op, args);
       if (this.#closed) return;
       const later = isThenable(result);
       if (this.#closed) return;
@@ -190,7 +229,7 @@ export class Delivery {
 
   callGone(reply: number, handle: number): void {
     this.gone++;
-    this.#replies.decline(reply, handle, this.#listener.hasMoved(handle) ? MOVED : STALE);
+    this.#replies.decline(reply, handle, this.#listener.statusOfGone(handle));
   }
 
   #watch(result: PromiseLike<unknown>, handle: number, op: Op): void {

@@ -6,7 +6,6 @@ import { Breaker } from './breaker.js';
 import { DIRECT_REPLY, RING_DECLINED, RING_DELIVERED, STATUSES } from './constants.js';
 import { BUDGET_MILLISECONDS, type Delivery, invoke, isThenable, Misfit, tupleOf } from './delivery.js';
 import type { ErrorCode } from './errors.js';
-import { SLOT_MASK } from './handle.js';
 import { Held, type HeldMessage, Keeper, Queue, Unit } from './held.js';
 import type { Op } from './kind.js';
 import { OPTION } from './options.js';
@@ -21,7 +20,6 @@ const HELD_MOST = 65_536;
 const BREAKER = STATUSES.HAFT_E_BREAKER.status;
 const DEADLOCK = STATUSES.HAFT_E_DEADLOCK.status;
 const FULL = STATUSES.HAFT_E_FULL.status;
-const STALE = STATUSES.HAFT_E_STALE.status;
 
 /** What the detour needs of the mailboxes and the registry. */
 export interface Road {
@@ -67,7 +65,7 @@ export class Detour {
     this.#delivery = delivery;
     this.#replies = replies;
     this.#road = road;
-    this.#keeper = new Keeper(native, wire, (handle) => delivery.blockOf(handle) !== undefined);
+    this.#keeper = new Keeper(native, wire, (handle) => delivery.isThere(handle));
   }
 
   /** Messages are held whose objects nothing keeps but that no slot is freed. */
@@ -143,7 +141,7 @@ export class Detour {
   }
 
   #take(reply: number, handle: number, op: Op, args: unknown): void {
-    if (args instanceof Misfit || this.#delivery.blockOf(handle) === undefined) {
+    if (args instanceof Misfit || !this.#delivery.isThere(handle)) {
       if (reply === 0) this.#delivery.post(handle, op, args);
       else this.#delivery.call(reply, handle, op, args);
       return;
@@ -175,8 +173,8 @@ export class Detour {
     }
     if (queue !== undefined && isBatched && !(args instanceof Misfit)) this.#deliver(queue);
     if (this.#closed) return;
-    const block = this.#delivery.blockOf(handle);
-    if (block === undefined || args instanceof Misfit) {
+    const target = this.#delivery.targetOf(handle);
+    if (target === undefined || args instanceof Misfit) {
       this.#delivery.direct(handle, op, args);
       return;
     }
@@ -189,7 +187,7 @@ export class Detour {
     this.#wire.count(handle, RING_DELIVERED);
     let result: unknown;
     try {
-      result = call(block.values[handle & SLOT_MASK], op, isBatched ? [tupleOf(op, args)] : args, isBatched);
+      result = call(target, op, isBatched ? [tupleOf(op, args)] : args, isBatched);
       if (isThenable(result)) {
         Promise.resolve(result).then(
           (value) => {
@@ -223,7 +221,10 @@ export class Detour {
 
   #declineDirect(handle: number, status: number): void {
     this.#wire.count(handle, RING_DECLINED);
-    this.#wire.writeStatus(DIRECT_REPLY, this.#delivery.blockOf(handle) === undefined ? STALE : status);
+    this.#wire.writeStatus(
+      DIRECT_REPLY,
+      this.#delivery.isThere(handle) ? status : this.#delivery.statusOfGone(handle),
+    );
   }
 
   // ---- Batches ----
@@ -399,14 +400,14 @@ export class Detour {
       this.#refusePost(handle, op);
       return;
     }
-    const block = this.#delivery.blockOf(handle)!;
+    const target = this.#delivery.targetOf(handle);
     this.#wire.count(handle, RING_DELIVERED);
     const failed = (error: unknown) => {
       breaker?.failed(turn);
       this.#road.reportError(error, handle, op);
     };
     try {
-      const result = invoke(block.values[handle & SLOT_MASK], op, args);
+      const result = invoke(target, op, args);
       if (isThenable(result)) {
         this.#delivery.thenable = true;
         Promise.resolve(result).then((value) => {
@@ -425,8 +426,8 @@ export class Detour {
 
   #runCall(reply: number, handle: number, op: Op, args: unknown): void {
     if (!this.#delivery.start(reply, handle)) return;
-    const block = this.#delivery.blockOf(handle);
-    if (block === undefined) {
+    const target = this.#delivery.targetOf(handle);
+    if (target === undefined) {
       this.#delivery.callGone(reply, handle);
       return;
     }
@@ -442,7 +443,7 @@ export class Detour {
     let result: unknown;
     let later = false;
     try {
-      result = call(block.values[handle & SLOT_MASK], op, isBatched ? [tupleOf(op, args)] : args, isBatched);
+      result = call(target, op, isBatched ? [tupleOf(op, args)] : args, isBatched);
       if (this.#closed) return;
       later = isThenable(result);
       if (this.#closed) return;
@@ -468,8 +469,8 @@ export class Detour {
   // Posts with retries, or of a batch, or that were held: the first time, and again.
   #run(unit: Unit): void {
     const { handle, op, messages } = unit;
-    const block = this.#delivery.blockOf(handle);
-    if (block === undefined) {
+    const target = this.#delivery.targetOf(handle);
+    if (target === undefined) {
       this.#drop(unit, ({ handle, op, args }) => this.#delivery.postGone(handle, op, packed(op, args)));
       return;
     }
@@ -497,7 +498,7 @@ export class Detour {
     unit.running = true;
     try {
       const args = isBatched ? messages.map((message) => message.args) : packed(op, messages[0]!.args);
-      result = call(block.values[handle & SLOT_MASK], op, args, isBatched);
+      result = call(target, op, args, isBatched);
       unit.running = false;
       if (isThenable(result)) {
         this.#delivery.thenable = true;
@@ -544,7 +545,7 @@ export class Detour {
       this.#giveUp(unit);
       return;
     }
-    if (this.#delivery.blockOf(handle) === undefined) {
+    if (!this.#delivery.isThere(handle)) {
       this.#giveUp(unit);
       return;
     }
@@ -619,8 +620,8 @@ export class Detour {
 
   #breakerOf(handle: number, op: Op): Breaker | undefined {
     if (op.breaker === undefined) return undefined;
-    const kind = this.#delivery.blockOf(handle)?.kinds[handle & SLOT_MASK];
-    if (kind === undefined) return undefined;
+    if (!this.#delivery.isThere(handle)) return undefined;
+    const kind = this.#delivery.kindOf(handle);
     let breaker = this.#breakers.get(kind);
     if (breaker === undefined) {
       breaker = new Breaker(op.breaker, (until) => {

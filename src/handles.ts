@@ -1,10 +1,11 @@
 // What `HandleTable` and `Registry` have in common: everything a JavaScript caller does with a handle.
 
-import { NAME_BYTES } from './constants.js';
+import { NAME_BYTES, STATUSES } from './constants.js';
 import { errorOfStatus, HaftError, statusName } from './errors.js';
 import type { Handle } from './handle.js';
 import { isInHandleRange, normalize } from './handle.js';
 import { functionKind, type HandlerOf, Kind, type Signature, type Signatures } from './kind.js';
+import { Owned, Owners } from './owned.js';
 import { Scope } from './scope.js';
 
 /** Numbers about a table. Counts are since it was opened. */
@@ -22,6 +23,8 @@ export abstract class Handles {
   #names = new Map<string, Handle>();
   #interned = new Map<unknown, Handle>();
   protected closed = false;
+  /** @internal Who ends a handle by itself, and lets it go when it is transferred. */
+  readonly owners = new Owners();
 
   // ---- What the two differ in. Handles here are numbers, and valid ones but for `holds` and `diagnose` ----
 
@@ -41,6 +44,19 @@ export abstract class Handles {
   protected abstract kindOfNumber(number: number): Kind | undefined;
   /** Why a handle in the range of handles is none of ours: a status. */
   protected abstract diagnose(handle: number): number;
+  /** Whether it is a weak handle that has not ended: then `holds` is false, whatever became of its object. */
+  protected isWeak(_handle: number): boolean {
+    return false;
+  }
+
+  /** The object of a weak handle, unless it was collected. Asked with any number. */
+  protected weakTarget(_handle: number): object | undefined {
+    return undefined;
+  }
+
+  /** A reference of JavaScript's is native code's now. */
+  protected transferred(_handle: number): void {}
+
   /** Numbers about the table. */
   abstract stats(): Stats;
 
@@ -63,7 +79,7 @@ export abstract class Handles {
    * The object of a handle. With a kind, for a number that came from C, also checks that it is of that kind.
    *
    * @throws HaftError whose code says which misuse it was: `HAFT_E_FORGED`, `HAFT_E_STALE`, `HAFT_E_KIND`,
-   * `HAFT_E_REALM`, `HAFT_E_CLOSED`.
+   * `HAFT_E_REALM`, `HAFT_E_CLOSED`; `HAFT_E_COLLECTED` for a weak handle whose object was collected.
    */
   get<T>(handle: Handle<T>): T;
   get<T, O extends Signatures>(handle: number | bigint, kind: Kind<T, O>): T;
@@ -80,16 +96,19 @@ export abstract class Handles {
   tryGet<T, O extends Signatures>(handle: number | bigint, kind: Kind<T, O>): T | undefined;
   tryGet(value: number | bigint, kind?: Kind): unknown {
     const handle = normalize(value);
-    if (typeof handle !== 'number' || !this.holds(handle)) return undefined;
+    if (typeof handle !== 'number') return undefined;
+    const isHeld = this.holds(handle);
+    const target = isHeld ? undefined : this.weakTarget(handle);
+    if (!isHeld && target === undefined) return undefined;
     if (kind !== undefined) requireKind(kind);
     if (kind !== undefined && this.kindNumberOf(handle) !== this.numberOf(kind)) return undefined;
-    return this.objectOf(handle);
+    return isHeld ? this.objectOf(handle) : target;
   }
 
-  /** Whether the value is a valid handle of this table. */
+  /** Whether the value is a valid handle of this table, and its object is there. */
   has(value: unknown): value is Handle {
     const handle = normalize(value);
-    return typeof handle === 'number' && this.holds(handle);
+    return typeof handle === 'number' && (this.holds(handle) || this.weakTarget(handle) !== undefined);
   }
 
   /**
@@ -146,6 +165,36 @@ export abstract class Handles {
     return this.create(handler, functionKind(signature) as unknown as Kind<HandlerOf<S>, Signatures>);
   }
 
+  /** A handle that ends with its block: `create`, and what ends it. See `Owned`. @throws HaftError as `create`. */
+  own<T>(value: T, kind?: Kind<T, never> | Kind<T, Signatures>): Owned<T> {
+    return new Owned(this, this.create(value, kind));
+  }
+
+  /**
+   * Hands one reference of JavaScript's to native code, which gives it back by `haft_release`: scopes, and whatever else owns
+   * the handle, do not end it any more. Returns it, to be passed to C.
+   *
+   * ```ts
+   * const row = scope.own(registry.create(new Row(), RowKind));
+   * keep(registry.transfer(row)); // C keeps it: the scope's end leaves it alone
+   * ```
+   *
+   * @throws HaftError as `get`.
+   */
+  transfer<H extends Handle | number | bigint>(handle: H): H {
+    const known = this.#present(handle);
+    this.owners.letGo(known);
+    this.transferred(known);
+    return handle;
+  }
+
+  /** @internal Ends a handle, unless it has ended: also by a release of native code's that the drain has not seen yet. */
+  endIfAlive(handle: number): void {
+    if (this.closed || !(this.holds(handle) || this.isWeak(handle))) return;
+    const status = this.end(handle);
+    if (status !== 0 && statusName(status) !== 'HAFT_E_STALE') throw this.#error(status, handle);
+  }
+
   /** A scope that ends what it owns: see `Scope`. */
   scope(): Scope {
     this.requireOpen();
@@ -159,7 +208,7 @@ export abstract class Handles {
    * the handle ends, the name finds nothing. Publishing again replaces.
    */
   publish(name: string, handle: Handle | number | bigint): void {
-    const known = this.#valid(handle);
+    const known = this.#present(handle);
     const bytes = typeof name === 'string' ? new TextEncoder().encode(name).length : 0;
     if (bytes === 0 || bytes > NAME_BYTES || name.includes('\0')) {
       throw new HaftError('HAFT_E_ARGUMENT', {
@@ -202,6 +251,7 @@ export abstract class Handles {
     this.closed = true;
     this.#names.clear();
     this.#interned.clear();
+    this.owners.clear();
   }
 
   [Symbol.dispose](): void {
@@ -247,13 +297,31 @@ export abstract class Handles {
   #getOther(value: unknown, kind?: Kind): unknown {
     const handle = this.#valid(value);
     if (kind !== undefined) this.#checkKind(handle, kind);
-    return this.objectOf(handle);
+    return this.holds(handle) ? this.objectOf(handle) : this.#weakObject(handle);
+  }
+
+  #weakObject(handle: number): object {
+    const target = this.weakTarget(handle);
+    if (target === undefined) throw this.#error(STATUSES.HAFT_E_COLLECTED.status, handle);
+    return target;
+  }
+
+  /** The number of a valid handle. @throws HaftError */
+  protected knownOf(value: unknown): number {
+    return this.#valid(value);
+  }
+
+  /** As `#valid`, of an object that is there. */
+  #present(value: unknown): number {
+    const handle = this.#valid(value);
+    if (!this.holds(handle)) this.#weakObject(handle);
+    return handle;
   }
 
   /** The valid handle that a value is, or an error that says which misuse it was. */
   #valid(value: unknown): number {
     const handle = normalize(value);
-    if (isInHandleRange(handle) && this.holds(handle)) return handle;
+    if (isInHandleRange(handle) && (this.holds(handle) || this.isWeak(handle))) return handle;
     if (this.closed) throw new HaftError('HAFT_E_CLOSED', { handle: value });
     if (!isInHandleRange(handle)) throw new HaftError('HAFT_E_FORGED', { handle: value });
     throw errorOfStatus(this.diagnose(handle), { handle });

@@ -22,6 +22,8 @@ export {
 } from './kind.js';
 export type { LeakReport } from './leaks.js';
 export type { MailboxOverflow, Overflow, TableOverflow, Waiting } from './overflow.js';
+export { Owned } from './owned.js';
+export { Memory, Pin, type Pinnable } from './pins.js';
 export { api, type Plugin } from './plugin.js';
 export { type ErrorContext, Registry, type RegistryEvents, type RegistryStats } from './registry.js';
 export type {

@@ -70,6 +70,11 @@ export class Mirror {
     return ((index >>> BLOCK_BITS) - this.base) & (BLOCK_COUNT - 1);
   }
 
+  /** The index of a slot of one of `blocks`. */
+  indexOf(n: number, slot: number): number {
+    return (((n + this.base) & (BLOCK_COUNT - 1)) << BLOCK_BITS) + slot;
+  }
+
   /** Slots of a block that are free by their words, on the stack or not. */
   freeSlotsOf(n: number): number {
     const block = this.blocks[n];
@@ -158,6 +163,13 @@ export class Mirror {
     if (((high >>> WORD_STATE_SHIFT) & 7) !== STATE_LIVE) return false;
     const generation = ((high >>> WORD_GENERATION_SHIFT) + 1) & this.generationMask;
     return Atomics.compareExchange(words, place, high, generation << WORD_GENERATION_SHIFT) === high;
+  }
+
+  /** From now on the slot in use holds no object: it is found elsewhere, and by no look-up here (P6). */
+  forgetObject(index: number): void {
+    const block = this.blockOf(index)!;
+    block.handles[index & SLOT_MASK] = Number.NaN;
+    block.values[index & SLOT_MASK] = undefined;
   }
 
   /** Forgets the object of a slot in use. The slot is not free before `giveBack`. */

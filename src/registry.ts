@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { backend } from './backend.js';
 import type { NativeApi, NativeRealm } from './binding.js';
 import { closes, drained, opened } from './channels.js';
+import { checkSetting } from './checks.js';
 import { Closures, type ClosureTable, type Place } from './closures.js';
 import { type Collectable, type Collected, Collector } from './collector.js';
 import {
@@ -36,6 +37,7 @@ import { type Movable, Mover } from './move.js';
 import { registryClosed, registryOpened } from './open-registries.js';
 import { signalOf } from './options.js';
 import { type Crowded, Overflows } from './overflow.js';
+import { type Memory, MemoryKind, type Pin, type Pinnable, Pins } from './pins.js';
 import { type Plugin, Plugins } from './plugin.js';
 import {
   type KnownHistory,
@@ -46,11 +48,15 @@ import {
 } from './report.js';
 import type { Complete, SignatureType, TrampolineOptions, UserDataPlace } from './shape.js';
 import { Trampoline, TrampolineGroup } from './trampoline.js';
+import { Weaks } from './weak.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
+const LABEL_BYTES = 63;
+const checksAll = checkSetting().level === 2;
+
 /** Where an error came from. */
 export interface ErrorContext {
   readonly handle: Handle;
@@ -60,8 +66,9 @@ export interface ErrorContext {
 
 export interface RegistryEvents {
   /**
-   * The handler of a post threw, or rejected; or a post found its object gone (a `HaftError` with `HAFT_E_STALE`).
-   * Without a listener the former reach the process as an unhandled rejection, and the latter are only counted.
+   * The handler of a post threw, or rejected; a buffer was detached while it was pinned (`HAFT_E_DETACHED`); or a post
+   * found its object gone (`HAFT_E_STALE`, `HAFT_E_COLLECTED`). Without a listener the former reach the process as an
+   * unhandled rejection, and the latter are only counted.
    */
   error: [error: unknown, context: ErrorContext];
 }
@@ -109,6 +116,10 @@ export class Registry extends Handles {
   #references = 0;
   #promises = 0;
   readonly #closures: Closures;
+  readonly #weaks: Weaks;
+  readonly #pins: Pins;
+  /** Weak handles and pins that have not ended: while there are none, nobody looks for them. */
+  #special = 0;
 
   /**
    * @throws HaftError `HAFT_E_UNSUPPORTED` or `HAFT_E_BACKEND` when neither the addon nor koffi can serve, `HAFT_E_SLOTS`
@@ -150,6 +161,18 @@ export class Registry extends Handles {
       isOwn: (handle) => this.#own.has(handle),
       isClosed: () => this.closed,
     });
+    this.#weaks = new Weaks(native, this.#mirror);
+    this.#pins = new Pins({
+      native,
+      owners: this.owners,
+      create: (memory) => {
+        const handle = this.create(memory, MemoryKind);
+        this.#special++;
+        return handle;
+      },
+      end: (handle) => this.endIfAlive(handle),
+      report: (error, handle) => this.#report(error, handle, { kindName: MemoryKind.name, name: 'pin' }),
+    });
   }
 
   #answerDoorbell(): void {
@@ -158,6 +181,7 @@ export class Registry extends Handles {
       if (drained.isHeard) this.#tellDrain(() => this.#mailboxes.drain());
       else this.#mailboxes.drain();
     }
+    if (checksAll && this.#special > 0) this.#pins.check();
     if (!this.closed && this.#collector.active) this.#collector.step();
   }
 
@@ -370,6 +394,13 @@ export class Registry extends Handles {
   ): Promise<Handle<T>> {
     const object = this.get(handle);
     if (realm === this.id) return handle;
+    if (this.#special > 0 && this.#weaks.has(handle)) {
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        handle,
+        message: 'a weak handle cannot be moved: nothing would keep the object in the other realm',
+        next: 'move by a handle that is not weak',
+      });
+    }
     if (!Number.isInteger(timeoutMilliseconds) || timeoutMilliseconds <= 0) {
       throw new HaftError('HAFT_E_ARGUMENT', {
         message: `timeoutMilliseconds is ${String(timeoutMilliseconds)}`,
@@ -394,6 +425,110 @@ export class Registry extends Handles {
     const { status, now } = this.#departed.whereNow(known);
     if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle });
     return now as Handle<T>;
+  }
+
+  /**
+   * A handle that keeps nothing alive: for C that may use an object while it is there, and does not own it. Native code
+   * uses it as any other, until the object is collected: then every use is `HAFT_E_COLLECTED`, in C and here, but for
+   * `release` and `delete`. The last release frees the slot; without one the slot stays taken, and no more than that.
+   *
+   * It carries one reference, as what `create` issues. The same object may have any number of them, and others that are not
+   * weak. It cannot be moved.
+   *
+   * @throws HaftError as `create`; `HAFT_E_ARGUMENT` for what is neither an object nor a function.
+   */
+  weak<T extends object>(object: T, kind?: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
+    if ((typeof object !== 'object' || object === null) && typeof object !== 'function') {
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        message: 'the value is neither an object nor a function: it is never collected',
+        next: 'use create',
+      });
+    }
+    const handle = this.create(object, kind);
+    this.#weaks.add(handle, object);
+    this.#special++;
+    return handle;
+  }
+
+  /**
+   * Keeps a buffer, or the part of one that a view shows, where it is, for C that goes on using it: see `Pin`. Each call is
+   * a pin of its own.
+   *
+   * From then on Node refuses to transfer the buffer, also after `unpin`: Node 20 copies it instead, 22 and later throw.
+   * What detaches it all the same (`ArrayBuffer.prototype.transfer` in Node 22, a `WebAssembly.Memory` that grows) is told to the
+   * `error` event when the pin ends, or by `unpin`, as `HAFT_E_DETACHED`; at level 2 of HAFTCHECK after the next drain.
+   *
+   * @throws HaftError `HAFT_E_DETACHED` for a buffer that is detached, resizable or growable; `HAFT_E_ARGUMENT` for what is
+   * no buffer; `HAFT_E_SLOTS`, `HAFT_E_CLOSED`.
+   */
+  pin(buffer: Pinnable): Pin {
+    this.requireOpen();
+    return this.#pins.pin(buffer);
+  }
+
+  /**
+   * Of a handle: hands one reference of JavaScript's to native code, as in `Handles`.
+   *
+   * Of a buffer: its memory changes hands, without a copy. JavaScript's buffer is detached, and the handle that comes back
+   * carries one reference, which is native code's: `haft_memory` tells where the memory is, and the last `haft_release` frees
+   * it, soon after.
+   *
+   * @throws HaftError for a buffer: `HAFT_E_DETACHED` if it is detached, `HAFT_E_ARGUMENT` for what is shared, pinned,
+   * a part of a buffer, or not to be transferred; `HAFT_E_SLOTS`, `HAFT_E_CLOSED`.
+   */
+  override transfer<H extends Handle | number | bigint>(handle: H): H;
+  override transfer(buffer: ArrayBuffer | Uint8Array): Handle<Memory>;
+  override transfer(what: Handle | number | bigint | ArrayBuffer | Uint8Array): number | bigint {
+    if (typeof what !== 'object' || what === null) return super.transfer(what);
+    this.requireOpen();
+    const handle = this.#pins.transfer(what);
+    this.transferred(handle);
+    return handle;
+  }
+
+  // Whose reference it is, is native code's to know at level 2 of HAFTCHECK.
+  protected override transferred(_handle: number): void {}
+
+  /**
+   * As `retain`, with a label that says what the reference is for: text of 1 to 63 bytes. Reports count by label.
+   * @throws HaftError as `retain`; `HAFT_E_ARGUMENT` for what is no label.
+   */
+  retainAs<H extends Handle | number | bigint>(handle: H, label: string): H {
+    const known = this.#labelled(handle, label);
+    this.#native.retainAs(label);
+    const status = this.#i32[STATUS_WORD]!;
+    if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle: known });
+    return handle;
+  }
+
+  /**
+   * Gives back a reference that has this label. @throws HaftError as `release`; `HAFT_E_OWNER` when the handle has none of
+   * that label; `HAFT_E_ARGUMENT`.
+   */
+  releaseAs(handle: Handle | number | bigint, label: string): void {
+    const known = this.#labelled(handle, label);
+    this.#native.releaseAs(label);
+    const status = this.#i32[STATUS_WORD]!;
+    if (status === STATUSES.HAFT_OK.status) return;
+    const message = `the handle has no reference labelled "${label}"`;
+    const isOwners = status === STATUSES.HAFT_E_OWNER.status;
+    throw errorOfStatus(status, isOwners ? { handle: known, message } : { handle: known });
+  }
+
+  // Puts the handle where native code finds it.
+  #labelled(handle: unknown, label: string): number {
+    const known = this.knownOf(handle);
+    const bytes = typeof label === 'string' ? Buffer.byteLength(label) : 0;
+    if (bytes === 0 || bytes > LABEL_BYTES || label.includes('\0')) {
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        handle: known,
+        message: 'the label is none',
+        next: `give a string of 1 to ${LABEL_BYTES} bytes in UTF-8, without NUL`,
+      });
+    }
+    if (this.#special > 0) this.#weaks.targetOf(known);
+    this.#f64[HANDLE_PLACE] = known;
+    return known;
   }
 
   /**
@@ -452,6 +587,7 @@ export class Registry extends Handles {
     tellLeaks(this, this.#reportable(), 'close');
     registryClosed(this);
     leave(this);
+    this.#pins.close();
     this.#departed.close();
     this.#mailboxes.close();
     this.#finalCounters = this.#native.close();
@@ -461,6 +597,8 @@ export class Registry extends Handles {
     this.#closures.close();
     leaveKoffi(this.#koffi, this.#closures);
     this.#mirror.clear();
+    this.#weaks.close();
+    this.#special = 0;
     super.close();
   }
 
@@ -477,6 +615,14 @@ export class Registry extends Handles {
 
   protected kindNumberOf(handle: number): number {
     return this.#mirror.blockOf(handle & INDEX_MASK)!.kinds[handle & SLOT_MASK]!;
+  }
+
+  protected override isWeak(handle: number): boolean {
+    return this.#special > 0 && this.#weaks.has(handle);
+  }
+
+  protected override weakTarget(handle: number): object | undefined {
+    return this.#special > 0 ? this.#weaks.targetOf(handle) : undefined;
   }
 
   protected issue(value: unknown, kind: number): number {
@@ -562,6 +708,7 @@ export class Registry extends Handles {
   #drop(index: number, retired: boolean): void {
     const block = this.#mirror.blockOf(index)!;
     const slot = index & SLOT_MASK;
+    if (this.#special > 0) this.#endSpecial(block, index);
     this.forgotten(block.handles[slot]!, block.values[slot]);
     if (this.#kept.size > 0) this.#kept.delete(block.handles[slot]!);
     this.#closures.ended(block.kinds[slot]!);
@@ -570,7 +717,14 @@ export class Registry extends Handles {
     else this.#mirror.giveBack(index);
   }
 
+  #endSpecial(block: Block, index: number): void {
+    const weak = this.#weaks.ended(index);
+    if (weak !== undefined) block.handles[index & SLOT_MASK] = weak; // whose end is told
+    if (weak !== undefined || this.#pins.ended(index)) this.#special--;
+  }
+
   protected addReference(handle: number): number {
+    if (this.#special > 0) this.#weaks.targetOf(handle); // to native code it may be live still
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.retain();
     return this.#i32[STATUS_WORD]!;
@@ -614,8 +768,15 @@ export class Registry extends Handles {
       threw: (error, handle, op) => this.#closures.threwHere(error, handle, op),
       reportGone: (handle, op) => {
         if (this.#events.listenerCount('error') === 0) return;
-        const message = `a post of ${op.text} found its object gone`;
-        this.#report(new HaftError('HAFT_E_STALE', { handle, kind: op.kindName, message }), handle, op);
+        const isWeak = this.isWeak(handle);
+        const message = `a post of ${op.text} found its object ${isWeak ? 'collected' : 'gone'}`;
+        const code = isWeak ? 'HAFT_E_COLLECTED' : 'HAFT_E_STALE';
+        this.#report(new HaftError(code, { handle, kind: op.kindName, message }), handle, op);
+      },
+      weakTarget: (handle) => this.weakTarget(handle),
+      statusOfGone: (handle) => {
+        if (this.#departed.has(handle)) return STATUSES.HAFT_E_MOVED.status;
+        return this.isWeak(handle) ? STATUSES.HAFT_E_COLLECTED.status : STATUSES.HAFT_E_STALE.status;
       },
       hasMoved: (handle) => this.#departed.has(handle),
       sendOn: (handle, op, args) => this.#departed.sendOn(handle, op, args),
@@ -718,7 +879,11 @@ export class Registry extends Handles {
   #collectable(): Collectable {
     return {
       mirror: this.#mirror,
-      reclaim: () => this.#mailboxes.reclaim(),
+      reclaim: () => {
+        this.#mailboxes.reclaim();
+        this.#native.sweepLabels();
+      },
+      weakAt: (index) => (this.#special > 0 ? this.#weaks.handleAt(index) : undefined),
       reclaimed: () => this.#reclaimed,
       isOwn: (handle) => this.#own.has(handle),
       kindName: (number) => this.#kinds[number]?.name ?? '',

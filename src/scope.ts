@@ -2,10 +2,11 @@
 
 import type { Handle } from './handle.js';
 import type { Handles } from './handles.js';
+import type { Owner } from './owned.js';
 
 /**
  * Owns handles, and anything else that can be disposed of. When it ends, what it owns ends, the latest first; handles
- * that have ended meanwhile are left alone.
+ * that have ended meanwhile, or were transferred to native code, are left alone.
  *
  * ```ts
  * {
@@ -15,9 +16,9 @@ import type { Handles } from './handles.js';
  * } // both are gone
  * ```
  */
-export class Scope implements Disposable {
+export class Scope implements Disposable, Owner {
   readonly #handles: Handles;
-  #owned: (Handle | Disposable)[] = [];
+  readonly #owned = new Set<Handle | Disposable>();
 
   /** @internal */
   constructor(handles: Handles) {
@@ -26,23 +27,35 @@ export class Scope implements Disposable {
 
   /** From now on the scope owns it: a handle, which it deletes at its end, or what has `[Symbol.dispose]`. */
   own<T extends Handle | Disposable>(owned: T): T {
-    this.#owned.push(owned);
+    this.#owned.add(owned);
+    if (typeof owned === 'number') this.#handles.owners.add(owned, this);
     return owned;
   }
 
   /** Ends what it owns now. It may be used again. An error is thrown when all has ended. */
   end(): void {
     const errors: unknown[] = [];
-    for (const owned of this.#owned.splice(0).reverse()) {
+    const all = [...this.#owned].reverse();
+    this.#owned.clear();
+    for (const owned of all) {
       try {
-        if (typeof owned !== 'number') owned[Symbol.dispose]();
-        else if (this.#handles.has(owned)) this.#handles.delete(owned);
+        if (typeof owned !== 'number') {
+          owned[Symbol.dispose]();
+        } else {
+          this.#handles.owners.remove(owned, this);
+          this.#handles.endIfAlive(owned);
+        }
       } catch (error) {
         errors.push(error);
       }
     }
     if (errors.length === 1) throw errors[0];
     if (errors.length > 1) throw new AggregateError(errors, 'several things of a scope could not be ended');
+  }
+
+  /** @internal */
+  letGo(handle: number): void {
+    this.#owned.delete(handle as Handle);
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,10 @@
 // See labels.h.
 #include "labels.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -15,12 +18,14 @@ namespace {
 
 constexpr size_t kLabelBytes = 63;
 constexpr size_t kStripes = 16;
+constexpr size_t kSweepLeast = 64;  // handles of a stripe below which it is not swept
 
 using Counts = std::map<std::string, uint32_t>;
 
 struct alignas(64) Stripe {
   std::mutex mutex;
   std::unordered_map<haft_handle, Counts> labels;
+  size_t sweep_at = kSweepLeast;
 };
 
 Stripe &stripe_of(haft_handle handle) {
@@ -30,6 +35,14 @@ Stripe &stripe_of(haft_handle handle) {
 
 // None has been made: whoever ends a handle need not look.
 std::atomic<bool> any{false};
+
+// JavaScript ends handles without a word to native code: their labels go when as many have come as were left by the last
+// sweep, so that each label pays for one look.
+void sweep(Stripe &stripe) {
+  for (auto entry = stripe.labels.begin(); entry != stripe.labels.end();)
+    entry = slot_alive(entry->first) ? std::next(entry) : stripe.labels.erase(entry);
+  stripe.sweep_at = std::max(kSweepLeast, stripe.labels.size() * 2);
+}
 
 bool is_label(const char *label) {
   return label && label[0] && strnlen(label, kLabelBytes + 1) <= kLabelBytes;
@@ -49,6 +62,7 @@ haft_status retain_as(haft_handle handle, const char *label) {
   const haft_status status = slot_retain(handle);
   if (status != HAFT_OK) return status;
   any.store(true, std::memory_order_relaxed);
+  if (stripe.labels.size() >= stripe.sweep_at) sweep(stripe);
   stripe.labels[handle][label]++;
   return HAFT_OK;
 }
@@ -99,6 +113,15 @@ void labels_forget(haft_handle handle) {
   Stripe &stripe = stripe_of(handle);
   const std::lock_guard<std::mutex> lock(stripe.mutex);
   stripe.labels.erase(handle);
+}
+
+void labels_sweep() {
+  if (!any.load(std::memory_order_relaxed)) return;
+  for (size_t i = 0; i < kStripes; i++) {
+    Stripe &stripe = stripe_of(i);
+    const std::lock_guard<std::mutex> lock(stripe.mutex);
+    sweep(stripe);
+  }
 }
 
 }  // namespace haft

@@ -28,4 +28,7 @@ std::vector<Labelled> labels_all();
 // The handle has ended: its slot will be another's.
 void labels_forget(haft_handle handle);
 
+// Forgets those of all handles that have ended.
+void labels_sweep();
+
 }  // namespace haft

@@ -78,7 +78,7 @@ haft_status look(uint64_t realm_id, const Key &key, haft_kind kind, haft_handle 
   haft_status status = slot_check(handle, kind, &word, &target);
   if (status == HAFT_OK) status = slot_retain(handle);
   if (status == HAFT_OK) *found = handle;
-  return status == HAFT_E_STALE ? HAFT_E_NOT_FOUND : status;
+  return status == HAFT_E_STALE || status == HAFT_E_COLLECTED ? HAFT_E_NOT_FOUND : status;
 }
 
 }  // namespace

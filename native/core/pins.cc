@@ -1,10 +1,12 @@
 // See pins.h.
 #include "pins.h"
 
+#include <iterator>
 #include <mutex>
 #include <unordered_map>
 
 #include "error.h"
+#include "process.h"
 #include "slots.h"
 
 namespace haft {
@@ -31,12 +33,14 @@ haft_status memory_of(haft_handle handle, void **data, uint64_t *size) {
   if (!data || !size) return fail(HAFT_E_ARGUMENT, handle);
   *data = nullptr;
   *size = 0;
+  if (forked.load(std::memory_order_relaxed)) return fail(HAFT_E_FORKED, handle);  // P26: before any lock
+  const std::lock_guard<std::mutex> lock(pins().mutex);
+  const auto found = pins().known.find(handle);
+  // After the look at the pins: a pin goes after its handle, so that one whose pin has just gone is seen to have ended.
   uint64_t word;
   Target target;
   const haft_status status = slot_check(handle, 0, &word, &target);
   if (status != HAFT_OK) return status;
-  const std::lock_guard<std::mutex> lock(pins().mutex);
-  const auto found = pins().known.find(handle);
   if (found == pins().known.end()) return fail(HAFT_E_KIND, handle, "the handle names no pinned memory");
   *data = found->second.data;
   *size = found->second.size;
@@ -51,6 +55,12 @@ void pin_add(haft_handle handle, void *data, uint64_t size) {
 void pin_remove(haft_handle handle) {
   const std::lock_guard<std::mutex> lock(pins().mutex);
   pins().known.erase(handle);
+}
+
+void pins_sweep() {
+  const std::lock_guard<std::mutex> lock(pins().mutex);
+  for (auto pin = pins().known.begin(); pin != pins().known.end();)
+    pin = slot_alive(pin->first) ? std::next(pin) : pins().known.erase(pin);
 }
 
 }  // namespace haft

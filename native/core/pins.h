@@ -10,6 +10,9 @@ haft_status memory_of(haft_handle handle, void **data, uint64_t *size);
 
 // ---- On the realm's own thread ----
 void pin_add(haft_handle handle, void *data, uint64_t size);
-void pin_remove(haft_handle handle);
+void pin_remove(haft_handle handle);  // after the handle has ended
+
+// Forgets those of all handles that have ended: a realm has closed.
+void pins_sweep();
 
 }  // namespace haft

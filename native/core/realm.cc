@@ -8,7 +8,9 @@
 #include "counters.h"
 #include "error.h"
 #include "heap.h"
+#include "labels.h"
 #include "mailbox.h"
+#include "pins.h"
 #include "process.h"
 #include "replies.h"
 #include "slots.h"
@@ -193,6 +195,8 @@ bool realm_close(haft_realm id, int64_t wait_ms, haft_counters *final) {
   if (on_own_thread(realm_number(id))) realms_of_thread--;
   Deadline deadline(wait_ms);
   const bool quiet = finish_close(id, deadline, final);
+  labels_sweep();
+  pins_sweep();
   if (quiet) recycle(realm_number(id));
   return quiet;
 }

@@ -1,6 +1,7 @@
 // See slots.h.
 #include "slots.h"
 
+#include "labels.h"
 #include "mailbox.h"
 #include "process.h"
 #include "wait.h"
@@ -53,6 +54,13 @@ void forget_link(Slot &slot) { slot.link.store(0, std::memory_order_relaxed); }
 haft_status refuse(haft_status status, const Target &t) {
   const bool open = arena()->realms[t.realm].life.load(std::memory_order_seq_cst) == open_life(t.realm_id);
   return fail(status == HAFT_E_STALE && !open ? HAFT_E_CLOSED : status, t.handle);
+}
+
+// A weak handle whose object was collected still has its references, and can be ended.
+bool has_references(haft_status status) { return status == HAFT_OK || status == HAFT_E_COLLECTED; }
+
+uint64_t in_state(uint64_t word, SlotState state) {
+  return (word & ~(7ull << kStateShift)) | (uint64_t)state << kStateShift;
 }
 
 }  // namespace
@@ -128,7 +136,7 @@ haft_status slot_release(haft_handle handle) {
   haft_status status = locate(handle, &t);
   if (status != HAFT_OK) return fail(status, handle);
   uint64_t word = t.slot->word.load(std::memory_order_relaxed);
-  while ((status = grade(t, word)) == HAFT_OK) {
+  while (has_references(status = grade(t, word))) {
     if (word_references(word) > 1) {
       // Release: what this thread did with the object comes before the last release of whichever thread.
       if (t.slot->word.compare_exchange_weak(word, word - 1, std::memory_order_release, std::memory_order_relaxed))
@@ -137,7 +145,7 @@ haft_status slot_release(haft_handle handle) {
     }
     InFlight counted(t.realm, t.shard);  // the push writes on the realm's list (P23)
     if (!still_open(t)) return fail(HAFT_E_CLOSED, handle);
-    const uint64_t zombie = (word & ~(kReferenceMask | 7ull << kStateShift)) | (uint64_t)kZombie << kStateShift;
+    const uint64_t zombie = in_state(word & ~kReferenceMask, kZombie);
     // Acquire and release: see above, for all threads that released before.
     if (!t.slot->word.compare_exchange_strong(word, zombie, std::memory_order_acq_rel, std::memory_order_relaxed))
       continue;
@@ -153,15 +161,35 @@ haft_status slot_delete(haft_handle handle, uint64_t realm_id, bool *retired) {
   if (status != HAFT_OK) return status;
   if (t.realm_id != realm_id) return HAFT_E_REALM;
   uint64_t word = t.slot->word.load(std::memory_order_relaxed);
-  while ((status = grade(t, word)) == HAFT_OK) {  // P3: a ZOMBIE is stale here
+  while (has_references(status = grade(t, word))) {  // P3: a ZOMBIE is stale here
     const uint64_t next = next_life(arena(), t.index, word);
     // Acquire: the releases of other threads come before the slot's next use.
     if (!t.slot->word.compare_exchange_weak(word, next, std::memory_order_acquire, std::memory_order_relaxed))
       continue;
     *retired = word_state(next) == kRetired;
+    labels_forget(handle);
     return HAFT_OK;
   }
   return status;
+}
+
+haft_status slot_collect(haft_handle handle, uint64_t realm_id) {
+  Target t;
+  haft_status status = locate(handle, &t);
+  if (status != HAFT_OK) return status;
+  if (t.realm_id != realm_id) return HAFT_E_REALM;
+  uint64_t word = t.slot->word.load(std::memory_order_relaxed);
+  while ((status = grade(t, word)) == HAFT_OK) {
+    // P3: against the last release, which has put the slot on its list where it came first. Relaxed: who sees the object
+    // gone is told nothing else by it.
+    if (t.slot->word.compare_exchange_weak(word, in_state(word, kCollected), std::memory_order_relaxed)) return HAFT_OK;
+  }
+  return status;
+}
+
+bool slot_alive(haft_handle handle) {
+  Target t;
+  return locate(handle, &t) == HAFT_OK && has_references(grade(t, t.slot->word.load(std::memory_order_relaxed)));
 }
 
 haft_status slot_moved(haft_handle handle, haft_handle *now) {
@@ -220,7 +248,7 @@ haft_status slot_move(haft_handle handle, uint64_t realm_id, haft_handle now) {
       if (status != HAFT_OK) break;
       given = references + 1;
     }
-    const uint64_t moved = (word & ~(kReferenceMask | 7ull << kStateShift)) | (uint64_t)kMoved << kStateShift | 1;
+    const uint64_t moved = in_state(word & ~kReferenceMask, kMoved) | 1;
     // Sequentially consistent, before the tails are read: a sender looks after its claim (send.cc).
     if (!t.slot->word.compare_exchange_strong(word, moved, std::memory_order_seq_cst, std::memory_order_relaxed))
       continue;
@@ -291,7 +319,9 @@ uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most) {
       const uint32_t index = (uint32_t)(chain - 1);
       Slot &slot = a->slots[index];
       chain = slot.link.load(std::memory_order_relaxed);
-      const uint64_t next = next_life(a, index, slot.word.load(std::memory_order_relaxed));
+      const uint64_t word = slot.word.load(std::memory_order_relaxed);
+      const uint64_t next = next_life(a, index, word);
+      labels_forget(kHandleBase + (word_generation(word) << kGenerationShift) + index);
       // Relaxed: only this thread publishes the slot again, and a ZOMBIE is changed by nobody else (P3).
       slot.word.store(next, std::memory_order_relaxed);
       indexes[count++] = word_state(next) == kRetired ? -1 - (int32_t)index : (int32_t)index;

@@ -36,7 +36,8 @@ haft_status locate(haft_handle handle, Target *target);
 // it also means that the realm waits for us (P23).
 bool still_open(const Target &target);
 
-// What word A says of the handle: HAFT_OK while it is live, else HAFT_E_STALE, HAFT_E_MOVED or HAFT_E_FORGED.
+// What word A says of the handle: HAFT_OK while it is live, else HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_COLLECTED or
+// HAFT_E_FORGED.
 haft_status grade(const Target &target, uint64_t word);
 
 inline uint64_t handle_generation(haft_handle handle) { return (handle - kHandleBase) >> kGenerationShift; }
@@ -52,11 +53,18 @@ haft_status slot_check(haft_handle handle, haft_kind kind, uint64_t *word, Targe
 // The handle that one which answers HAFT_E_MOVED has become; a live one is its own.
 haft_status slot_moved(haft_handle handle, haft_handle *now);
 
+// Whether the handle has not ended: it is live, or its object was collected and its references are out.
+bool slot_alive(haft_handle handle);
+
 // ---- On the realm's own thread ----
 
-// Ends a live handle at once, whatever its references: the slot is free again (`*retired` false) or retired. A
-// ZOMBIE is left to the drain and reported as stale (P3).
+// Ends a live handle at once, whatever its references, or one whose object was collected: the slot is free again
+// (`*retired` false) or retired. A ZOMBIE is left to the drain and reported as stale (P3).
 haft_status slot_delete(haft_handle handle, uint64_t realm_id, bool *retired);
+
+// The object of a live weak handle was collected: from now on the handle answers HAFT_E_COLLECTED to all but the release of
+// its references, of which the last frees the slot as any other's. HAFT_E_STALE where that has come first.
+haft_status slot_collect(haft_handle handle, uint64_t realm_id);
 
 // The object lives on under `now`, which carries one reference: gives that as many as the live handle has, and one that
 // the moved slot keeps, so that messages on their way to the old handle still find the object. Marks the slot: it is

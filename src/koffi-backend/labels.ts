@@ -1,31 +1,59 @@
 // Labels of references (haft_retain_as), as native/core/labels.cc counts them.
 import type { Buffer } from 'node:buffer';
+import { STATUSES } from '../constants.js';
+
+const OK = STATUSES.HAFT_OK.status;
+const OWNER = STATUSES.HAFT_E_OWNER.status;
 
 const LABEL_BYTES = 63;
+const SWEEP_LEAST = 1024;
+
+/** What labels need of the slots. */
+export interface Labelled {
+  retain(handle: unknown): number;
+  release(handle: unknown): number;
+  alive(handle: unknown): object | number;
+}
 
 export class Labels {
+  readonly #slots: Labelled;
   readonly #labels = new Map<number, Map<string, number>>();
+  /** So many handles are swept: twice those that the last sweep left. */
+  #sweepAt = SWEEP_LEAST;
+
+  constructor(slots: Labelled) {
+    this.#slots = slots;
+  }
 
   /** The label that C passed, or `undefined` if it is none. */
   static of(bytes: Buffer): string | undefined {
     return bytes.length >= 1 && bytes.length <= LABEL_BYTES ? bytes.toString('utf8') : undefined;
   }
 
-  add(handle: number, label: string): void {
-    const counts = this.#labels.get(handle) ?? new Map<string, number>();
-    this.#labels.set(handle, counts.set(label, (counts.get(label) ?? 0) + 1));
+  /** The status. */
+  retain(handle: unknown, label: string): number {
+    const status = this.#slots.retain(handle);
+    if (status !== OK) return status;
+    if (this.#labels.size >= this.#sweepAt) this.sweep();
+    const counts = this.#labels.get(handle as number) ?? new Map<string, number>();
+    this.#labels.set(handle as number, counts.set(label, (counts.get(label) ?? 0) + 1));
+    return OK;
   }
 
-  has(handle: number, label: string): boolean {
-    return this.#labels.get(handle)?.has(label) === true;
-  }
-
-  drop(handle: number, label: string): void {
-    const counts = this.#labels.get(handle)!;
-    const left = counts.get(label)! - 1;
-    if (left > 0) counts.set(label, left);
+  /** The status; `HAFT_E_OWNER` where there is no reference of that label. */
+  release(handle: unknown, label: string): number {
+    const counts = this.#labels.get(handle as number);
+    const count = counts?.get(label);
+    if (counts === undefined || count === undefined) {
+      const target = this.#slots.alive(handle);
+      return typeof target === 'number' ? target : OWNER;
+    }
+    const status = this.#slots.release(handle);
+    if (status !== OK) return status;
+    if (count > 1) counts.set(label, count - 1);
     else counts.delete(label);
-    if (counts.size === 0) this.#labels.delete(handle);
+    if (counts.size === 0) this.#labels.delete(handle as number);
+    return OK;
   }
 
   /** In the order of the labels. */
@@ -40,8 +68,11 @@ export class Labels {
     );
   }
 
-  /** The handle has ended. */
-  forget(handle: number): void {
-    this.#labels.delete(handle);
+  /** Forgets those of handles that have ended: JavaScript ends them without a word. */
+  sweep(): void {
+    for (const handle of this.#labels.keys()) {
+      if (typeof this.#slots.alive(handle) === 'number') this.#labels.delete(handle);
+    }
+    this.#sweepAt = Math.max(SWEEP_LEAST, this.#labels.size * 2);
   }
 }

@@ -14,7 +14,7 @@ const NUMBER_BITS = 8;
 export class Process {
   readonly slots = new Slots<Realm>();
   readonly kinds = new Kinds();
-  readonly labels = new Labels();
+  readonly labels = new Labels(this.slots);
   /** Where pinned memory lies, by handle (haft_memory). */
   readonly pins = new Map<number, { readonly data: bigint; readonly size: number }>();
   readonly queues = new Queues(this);
@@ -58,6 +58,9 @@ export class Process {
 
   forgetRealm(realm: Realm): void {
     this.slots.abandon(realm);
+    this.labels.sweep();
+    for (const handle of this.pins.keys())
+      if (typeof this.slots.alive(handle) === 'number') this.pins.delete(handle);
     this.#realms.delete(realm.id);
     this.#numbers.delete(realm.id % 2 ** NUMBER_BITS);
   }

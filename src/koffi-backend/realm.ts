@@ -58,6 +58,7 @@ import {
 } from '../constants.js';
 import { EVENT } from '../events.js';
 import { TYPES } from '../kind.js';
+import { koffi } from '../koffi.js';
 import { cellsOf } from '../wire.js';
 import { Chunks } from './chunks.js';
 import { type Answer, type Message, type Place, readReply } from './message.js';
@@ -325,6 +326,32 @@ export class Realm implements NativeRealm, Owner, Place {
 
   letGo(): void {
     this.#process.slots.letGo(this.#handle, this);
+  }
+
+  collect(): void {
+    this.#status = this.#process.slots.collect(this.#handle, this);
+  }
+
+  pin(start: Uint8Array, byteLength: number): bigint {
+    const address = start.length > 0 ? koffi().address(start) : 0n;
+    this.#process.pins.set(this.#handle, { data: address, size: byteLength });
+    return address;
+  }
+
+  unpin(): void {
+    this.#process.pins.delete(this.#handle);
+  }
+
+  retainAs(label: string): void {
+    this.#status = this.#process.labels.retain(this.#handle, label);
+  }
+
+  releaseAs(label: string): void {
+    this.#status = this.#process.labels.release(this.#handle, label);
+  }
+
+  sweepLabels(): void {
+    this.#process.labels.sweep();
   }
 
   livesLeft(): void {

@@ -118,6 +118,23 @@ export class Slots<R extends Owner> {
     return status === OK ? target : status;
   }
 
+  /** As `live`; also of a weak handle whose object was collected: it has its references still. */
+  alive(handle: unknown): Target<R> | number {
+    const target = this.locate(handle);
+    if (typeof target === 'number') return target;
+    const status = this.grade(target);
+    return status === OK || status === COLLECTED ? target : status;
+  }
+
+  /** The object of a weak handle was collected. */
+  collect(handle: number, realm: R): number {
+    const target = this.live(handle);
+    if (typeof target === 'number') return target;
+    if (target.realm !== realm) return REALM;
+    setState(target.block, target.slot, STATE_COLLECTED, referencesOf(target.block, target.slot));
+    return OK;
+  }
+
   kindOf({ block, slot }: Target<R>): number {
     const low = block.words[slot * WORDS]! >>> KIND_SHIFT;
     return (low | ((highWord(block, slot) & KIND_HIGH_MASK) << KIND_HIGH_SHIFT)) & (KINDS - 1);
@@ -130,7 +147,7 @@ export class Slots<R extends Owner> {
 
   /** P5: the last release puts the slot on the list of its shard; the drain frees it. */
   release(handle: unknown): number {
-    const target = this.live(handle);
+    const target = this.alive(handle);
     if (typeof target === 'number') return target;
     const { block, slot, index, realm } = target;
     if (referencesOf(block, slot) > 1) {
@@ -143,9 +160,9 @@ export class Slots<R extends Owner> {
     return OK;
   }
 
-  /** Ends a live handle. Tells whether its slot has retired, or a negative status. */
+  /** Ends a handle. Tells whether its slot has retired, or a negative status. */
   delete(handle: number, realm: R): boolean | number {
-    const target = this.live(handle);
+    const target = this.alive(handle);
     if (typeof target === 'number') return target; // P3: a ZOMBIE is stale here
     if (target.realm !== realm) return REALM;
     return this.#endLife(target.block, target.index);

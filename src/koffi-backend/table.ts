@@ -112,7 +112,7 @@ function entries(process: Process): readonly Entry[] {
       storeUint64(to, handle!);
       return OK;
     }
-    if (status !== NOT_FOUND && status !== STALE) return fail(status);
+    if (status !== NOT_FOUND && status !== STALE && status !== COLLECTED) return fail(status);
     const waits = process.relayed && timeout !== 0;
     return waits ? fail(BACKEND, 0, `nothing has that name, and ${WAITS}`) : fail(NOT_FOUND);
   };
@@ -195,20 +195,13 @@ function entries(process: Process): readonly Entry[] {
   const retainAs = (handle: Integer, text: MaybePointer) => {
     const label = labelled(text);
     if (label === undefined) return fail(ARGUMENT, handle, NO_LABEL);
-    const status = slots.retain(handle);
-    if (status === OK) labels.add(handle as number, label);
-    return told(status, handle);
+    return told(labels.retain(handle, label), handle);
   };
   const releaseAs = (handle: Integer, text: MaybePointer) => {
     const label = labelled(text);
     if (label === undefined) return fail(ARGUMENT, handle, NO_LABEL);
-    if (!labels.has(handle as number, label)) {
-      const target = slots.live(handle);
-      if (typeof target === 'number' && target !== COLLECTED) return fail(target, handle);
-      return fail(OWNER, handle, `the handle has no reference labelled "${label}"`);
-    }
-    const status = slots.release(handle);
-    if (status === OK) labels.drop(handle as number, label);
+    const status = labels.release(handle, label);
+    if (status === OWNER) return fail(OWNER, handle, `the handle has no reference labelled "${label}"`);
     return told(status, handle);
   };
   const memory = (handle: Integer, dataTo: MaybePointer, sizeTo: MaybePointer) => {

@@ -5,7 +5,13 @@
 //   echo     every type, in and out                  maker   objects, ends of objects, realms, moves
 //   faults   handlers that fail, are slow, or answer later
 //   half     a plain function, fn(f64):f64
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { EVENT, HaftError, kind, NULL_HANDLE, Registry } from 'haft';
+
+// However the process was started.
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc');
 
 const F64 = { returns: 'f64' };
 const I64 = { returns: 'i64' };
@@ -276,6 +282,8 @@ class Maker {
   moved = 1;
   heard = 0;
   found = 0;
+  kept = new Counter();
+  bytes = new Uint8Array(16);
   constructor(registry, prepare) {
     this.registry = registry;
     this.open = () => prepare(new Registry());
@@ -297,9 +305,30 @@ class Maker {
         object.handle = registry.create(object, SuicideKind);
         return object.handle;
       }
+      case 'memory':
+        return registry.transfer(new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]));
+      case 'pin':
+        this.pinned = registry.pin(this.bytes.fill(1));
+        return this.pinned.handle;
+      case 'weak':
+        return registry.weak(this.kept, CounterKind);
+      case 'collected':
+        return registry.weak(new Counter(), CounterKind);
       default:
         throw new Error(`there is no ${what} to make`);
     }
+  }
+  /** Ends the pin that was made last; */
+  unpin() {
+    this.pinned.unpin();
+  }
+  /** the sum of its bytes, as JavaScript sees them. */
+  pinnedSum() {
+    return this.bytes.reduce((sum, byte) => sum + byte);
+  }
+  /** What nobody keeps is collected before long. */
+  collectGarbage() {
+    collectGarbage();
   }
   ended(how) {
     if (how === 'closed') {
@@ -423,6 +452,9 @@ class Maker {
 const HANDLE = { args: ['handle'] };
 const MakerKind = kind(Maker, {
   make: { args: ['str'], returns: 'handle' },
+  unpin: {},
+  pinnedSum: F64,
+  collectGarbage: {},
   ended: { args: ['str'], returns: 'i64' },
   realm: I64,
   numberOf: { args: ['handle'], returns: 'f64' },

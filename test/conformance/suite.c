@@ -9,6 +9,7 @@ static const char *const sections[] = {
     "the table",         "handles and references", "names",           "posts",
     "calls",             "values",                 "calls without a waiting thread",
     "waiting",           "results and errors",     "threads, realms and their ends",
+    "lifetimes",
 };
 
 /* ---- The table ---- */

@@ -1,0 +1,84 @@
+// What JavaScript asks about how long things live: weak handles whose object was collected, memory that C may keep, and
+// the labels of references. None of it is frequent. As in functions.cc, handles and statuses stand in Realm::exchange.
+#include <cstring>
+
+#include "core/labels.h"
+#include "core/pins.h"
+#include "core/slots.h"
+#include "edge.h"
+
+namespace haft {
+namespace {
+
+constexpr size_t kLabelRoom = 72;  // to see that a label is too long
+
+haft_handle exchanged_handle(const Edge *edge) {
+  double number;
+  memcpy(&number, &edge->realm->exchange[kExchangeHandle], sizeof number);
+  return (haft_handle)number;
+}
+
+// The object of a weak handle was collected.
+napi_value collect(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  edge->realm->exchange[kExchangeStatus] = slot_collect(exchanged_handle(edge), edge->id);
+  return nullptr;
+}
+
+// (a Uint8Array that begins where the memory does, its bytes): the address. A number of its own, since a view of all the
+// bytes may be larger than Node allows.
+napi_value pin(napi_env env, napi_callback_info info) {
+  size_t argc = 2;
+  napi_value argv[2], address = nullptr;
+  void *data = nullptr;
+  double bytes = 0;
+  Edge *edge = edge_of(env, info, &argc, argv);
+  if (napi_get_typedarray_info(env, argv[0], nullptr, nullptr, &data, nullptr, nullptr) != napi_ok ||
+      napi_get_value_double(env, argv[1], &bytes) != napi_ok)
+    return nullptr;
+  pin_add(exchanged_handle(edge), data, (uint64_t)bytes);
+  napi_create_bigint_uint64(env, (uint64_t)(uintptr_t)data, &address);
+  return address;
+}
+
+napi_value unpin(napi_env env, napi_callback_info info) {
+  Edge *edge = edge_of(env, info);
+  pin_remove(exchanged_handle(edge));
+  return nullptr;
+}
+
+// (label)
+napi_value with_label(napi_env env, napi_callback_info info, haft_status (*act)(haft_handle, const char *)) {
+  size_t argc = 1;
+  napi_value argv[1];
+  char label[kLabelRoom] = "";
+  Edge *edge = edge_of(env, info, &argc, argv);
+  napi_get_value_string_utf8(env, argv[0], label, sizeof label, nullptr);
+  edge->realm->exchange[kExchangeStatus] = act(exchanged_handle(edge), label);
+  return nullptr;
+}
+
+napi_value retain_labelled(napi_env env, napi_callback_info info) { return with_label(env, info, retain_as); }
+napi_value release_labelled(napi_env env, napi_callback_info info) { return with_label(env, info, release_as); }
+
+napi_value sweep_labels(napi_env, napi_callback_info) {
+  labels_sweep();
+  return nullptr;
+}
+
+constexpr Function kFunctions[] = {
+    {"collect", collect},
+    {"pin", pin},
+    {"unpin", unpin},
+    {"retainAs", retain_labelled},
+    {"releaseAs", release_labelled},
+    {"sweepLabels", sweep_labels},
+};
+
+}  // namespace
+
+void add_lifetimes(Napi::Env env, Napi::Object realm, Edge *edge) {
+  for (const Function &function : kFunctions) add(env, realm, edge, function);
+}
+
+}  // namespace haft
