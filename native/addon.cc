@@ -12,11 +12,14 @@
 #include "core/layout.h"
 #include "core/process.h"
 #include "core/realm.h"
+#include "core/trace.h"
 #include "core/trampolines.h"
 #include "edge.h"
 #include "host.h"
 #include "inspection.h"
 #include "plugin.h"
+#include "selftest.h"
+#include "tracing.h"
 
 namespace haft {
 namespace {
@@ -103,6 +106,7 @@ void close_all() { realms_close_all(kExitMilliseconds); }
 // a forked child, must not go on to Node's own destructors: its threads would run over them.
 void at_exit(int status, void *) {
   close_all();
+  trace_flush();
   if (!forked.load(std::memory_order_relaxed) && gettid() == getpid()) return;
   fflush(nullptr);
   _exit(status);
@@ -127,6 +131,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("pluginOpen", Napi::Function::New(env, plugin_open, "pluginOpen"));
   exports.Set("pluginInit", Napi::Function::New(env, plugin_init, "pluginInit"));
   exports.Set("exitAtSecondSignal", Napi::Function::New(env, exit_at_second_signal, "exitAtSecondSignal"));
+  exports.Set("trace", tracing(env));
+  exports.Set("selfTest", Napi::Function::New(env, self_test, "selfTest"));
   exports.Set("closeAll", Napi::Function::New(env, [](const Napi::CallbackInfo &) { close_all(); }, "closeAll"));
   return exports;
 }

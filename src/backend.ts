@@ -5,6 +5,7 @@ import { checkSetting } from './checks.js';
 import { HaftError } from './errors.js';
 import { isKoffiThere, raiseLimits } from './koffi.js';
 import { KoffiBackend } from './koffi-backend/backend.js';
+import { trace } from './trace.js';
 
 export type BackendName = 'addon' | 'koffi';
 
@@ -22,10 +23,13 @@ if (isMainThread && (HAFT_BACKEND === 'koffi' || (HAFT_BACKEND === undefined && 
 
 let chosen: Backend | undefined;
 
-/** @throws HaftError when neither serves, or the one that was asked for does not. */
+/** @throws HaftError when neither serves, or the one that was asked for does not; or the trace has no file. */
 export function backend(): Backend {
-  if (chosen === undefined) checkSetting();
-  chosen ??= choose();
+  if (chosen !== undefined) return chosen;
+  checkSetting();
+  const made = choose();
+  trace?.open(made.trace);
+  chosen = made;
   return chosen;
 }
 

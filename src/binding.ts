@@ -135,6 +135,28 @@ export interface NativePlugin {
   readonly version?: number;
 }
 
+/** Where the events of HAFT_TRACE go. */
+export interface NativeTrace {
+  /** Why there is no file. */
+  readonly problem?: string | undefined;
+  /** Names the calling thread in the trace; its number there. */
+  thread(name: string): number;
+  /** Whole lines, an event each with a comma behind it. Native threads' events that wait are written too. */
+  write(lines: string): void;
+}
+
+/** What the self-test of `haft doctor` counted; the statuses are of the first post and call that failed. */
+export type SelfTestFigures = readonly [
+  posts: number,
+  postSeconds: number,
+  postStatus: number,
+  calls: number,
+  callSeconds: number,
+  callStatus: number,
+  forgedStatus: number,
+  staleStatus: number,
+];
+
 /** What the package needs of the addon, or of what serves in its place. */
 export interface Addon {
   readonly layout: Readonly<Record<string, number>>;
@@ -145,6 +167,8 @@ export interface Addon {
   destroyNotify(): bigint;
   /** The level of HAFTCHECK. */
   readonly checkLevel: number;
+  /** Undefined where nothing is traced. */
+  readonly trace?: NativeTrace | undefined;
   /** The kind's number, or a negative status. Names of the ops, and their signatures, each ended by NUL. */
   defineKind(name: string, fingerprint: bigint, ops: string, signatures: string): number;
   /** The realm, or a negative status. `drain` and `direct` must not throw. */
@@ -171,11 +195,24 @@ export interface Addon {
   /** SIGINT and SIGTERM reach their listeners once; the second one ends the process at once. */
   exitAtSecondSignal(): void;
   closeAll(): void;
+  /**
+   * A native thread posts to an object for so long, then calls it as long; without the addon this thread does. Both ops take
+   * an f64; the one that is called answers with the sum of all. Why it cannot, or `undefined`: then `done` hears of it.
+   */
+  selfTest(
+    handle: number,
+    toPost: number,
+    toCall: number,
+    ended: number,
+    milliseconds: number,
+    done: (figures: SelfTestFigures) => void,
+  ): string | undefined;
 }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-function candidates(): string[] {
+/** Where the addon may be, in the order in which it is tried. */
+export function addonCandidates(): string[] {
   // HAFT_ADDON: an addon built otherwise, as the tests of generation wrap use it.
   if (process.env.HAFT_ADDON) return [process.env.HAFT_ADDON];
   return [
@@ -186,19 +223,20 @@ function candidates(): string[] {
 
 /** Whether there is a file that could be the addon. */
 export function isAddonThere(): boolean {
-  return candidates().some((path) => existsSync(path));
+  return addonCandidates().some((path) => existsSync(path));
 }
 
 function load(): Addon {
   const tried: string[] = [];
   const require = createRequire(import.meta.url);
-  for (const path of candidates()) {
+  for (const path of addonCandidates()) {
     if (!existsSync(path)) {
       tried.push(`${path}: no such file`);
       continue;
     }
     try {
       const addon = require(path) as Addon;
+      if (typeof addon.layout !== 'object') throw new Error('an addon, but not that of haft');
       checkLayout(addon, path);
       return addon;
     } catch (error) {

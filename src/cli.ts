@@ -4,6 +4,8 @@ import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Command } from 'commander';
+import { diagnose } from './doctor/doctor.js';
+import { textOf } from './doctor/print.js';
 import { HaftError } from './errors.js';
 import { type HeaderCommandOptions, headerCommand } from './header-command.js';
 import { exitAtSecondSignal, runHost } from './host.js';
@@ -55,6 +57,20 @@ program
   .option('--check <file>', 'write nothing: exit with 1 where the file is not the header of the module')
   .option('--prefix <prefix>', 'put this before every name of C, as in app_')
   .action((module: string, options: HeaderCommandOptions) => headerCommand(module, options));
+
+program
+  .command('doctor')
+  .description(
+    'look at versions, backend, compilers and limits, and test for a second; exit code 1 for a failure',
+  )
+  .option('--json', 'for programs')
+  .action(doctor);
+
+async function doctor({ json }: { json?: boolean }): Promise<void> {
+  const diagnosis = await diagnose();
+  console.log(json ? JSON.stringify(diagnosis, undefined, 2) : textOf(diagnosis));
+  process.exitCode = diagnosis.ok ? 0 : 1;
+}
 
 async function run(host: string, logicPath: string, args: string[]): Promise<void> {
   const logic = await loadLogic(logicPath);

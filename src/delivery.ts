@@ -6,6 +6,7 @@ import { INDEX_MASK, SLOT_MASK } from './handle.js';
 import type { Op } from './kind.js';
 import type { Mirror } from './mirror.js';
 import type { Replies } from './replies.js';
+import { trace } from './trace.js';
 import { describe, type Wire } from './wire.js';
 
 /** Who hears of what posts come to. */
@@ -97,7 +98,7 @@ export class Delivery {
     }
     this.#wire.count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
     try {
-      const result = invoke(target, op, args);
+      const result = invoke(target, op, args, handle);
       if (isThenable(result)) this.#watch(result, handle, op);
       else this.dropResult(op, result);
     } catch (error) {
@@ -124,7 +125,7 @@ export class Delivery {
       return;
     }
     try {
-      const result = invoke(target, op, args);
+      const result = invoke(target, op, args, handle);
       if (this.#closed) return; // P22: the handler closed the realm, and its memory may be another's by now
       const later = isThenable(result); // may run a getter of the user's
       if (this.#closed) return;
@@ -163,7 +164,7 @@ export class Delivery {
     }
     try {
       this.#wire.count(handle, args instanceof Misfit ? RING_DECLINED : RING_DELIVERED);
-      const result = invoke(target, op, args);
+      const result = invoke(target, op, args, handle);
       if (this.#closed) return;
       const later = isThenable(result);
       if (this.#closed) return;
@@ -191,7 +192,8 @@ export class Delivery {
     let result: unknown;
     try {
       // The most frequent case once more, small enough to be compiled into this one.
-      result = op.isPlain && !(args instanceof Misfit) ? (target as Target)(args) : invoke(target, op, args);
+      result =
+        op.isPlain && !(args instanceof Misfit) ? (target as Target)(args) : invoke(target, op, args, handle);
       if (this.#closed) return;
       if (typeof result === 'number' && this.#wire.writeDirectInteger(op.returns, result)) return;
       if (!isThenable(result)) {
@@ -259,7 +261,7 @@ export class Misfit {
 type Target = Record<string, (...args: unknown[]) => unknown> & ((...args: unknown[]) => unknown);
 
 /** Calls the method, or the function. `args`: nothing, the one argument, an array of more, or a `Misfit`. */
-export function invoke(target: unknown, op: Op, args: unknown): unknown {
+function run(target: unknown, op: Op, args: unknown): unknown {
   if (args instanceof Misfit) throw args.error;
   const object = target as Target;
   switch (op.args.length) {
@@ -275,6 +277,12 @@ export function invoke(target: unknown, op: Op, args: unknown): unknown {
       return op.isFunction ? object(...(args as unknown[])) : object[op.name]!(...(args as unknown[]));
   }
 }
+
+/** As `run`; the handle is for the trace. */
+export const invoke: (target: unknown, op: Op, args: unknown, handle: number) => unknown =
+  trace === undefined
+    ? run
+    : (target, op, args, handle) => trace!.handler(op.text, handle, () => run(target, op, args));
 
 /** Arguments as they are read: nothing, the one, an array of more. As a tuple they are always an array. */
 export function tupleOf(op: Op, args: unknown): readonly unknown[] {

@@ -10,6 +10,7 @@ import { Held, type HeldMessage, Keeper, Queue, Unit } from './held.js';
 import type { Op } from './kind.js';
 import { OPTION } from './options.js';
 import type { Replies } from './replies.js';
+import { trace } from './trace.js';
 import { describe, Views, type Wire } from './wire.js';
 
 // P12: as they were when this was loaded, whatever tests put in their place.
@@ -187,7 +188,7 @@ export class Detour {
     this.#wire.count(handle, RING_DELIVERED);
     let result: unknown;
     try {
-      result = call(target, op, isBatched ? [tupleOf(op, args)] : args, isBatched);
+      result = call(target, op, isBatched ? [tupleOf(op, args)] : args, isBatched, handle);
       if (isThenable(result)) {
         Promise.resolve(result).then(
           (value) => {
@@ -407,7 +408,7 @@ export class Detour {
       this.#road.reportError(error, handle, op);
     };
     try {
-      const result = invoke(target, op, args);
+      const result = invoke(target, op, args, handle);
       if (isThenable(result)) {
         this.#delivery.thenable = true;
         Promise.resolve(result).then((value) => {
@@ -443,7 +444,7 @@ export class Detour {
     let result: unknown;
     let later = false;
     try {
-      result = call(target, op, isBatched ? [tupleOf(op, args)] : args, isBatched);
+      result = call(target, op, isBatched ? [tupleOf(op, args)] : args, isBatched, handle);
       if (this.#closed) return;
       later = isThenable(result);
       if (this.#closed) return;
@@ -498,7 +499,7 @@ export class Detour {
     unit.running = true;
     try {
       const args = isBatched ? messages.map((message) => message.args) : packed(op, messages[0]!.args);
-      result = call(target, op, args, isBatched);
+      result = call(target, op, args, isBatched, handle);
       unit.running = false;
       if (isThenable(result)) {
         this.#delivery.thenable = true;
@@ -668,7 +669,10 @@ function packed(op: Op, args: readonly unknown[]): unknown {
   return op.args.length === 1 ? args[0] : args;
 }
 
-function call(target: unknown, op: Op, args: unknown, isBatch: boolean): unknown {
-  if (!isBatch) return invoke(target, op, args);
-  return (target as Record<string, (batch: unknown) => unknown>)[op.name]!(args);
+function call(target: unknown, op: Op, args: unknown, isBatch: boolean, handle: number): unknown {
+  if (!isBatch) return invoke(target, op, args, handle);
+  const object = target as Record<string, (batch: unknown) => unknown>;
+  return trace === undefined
+    ? object[op.name]!(args)
+    : trace.handler(op.text, handle, () => object[op.name]!(args));
 }

@@ -24,6 +24,7 @@ import {
   type RetryOptions,
   sameOptions,
 } from './options.js';
+import { trace } from './trace.js';
 
 /** The types of arguments and results; the numbers are `haft_type` in haft.h. */
 export const TYPES = {
@@ -162,7 +163,7 @@ export class Op {
       (breaker ? OPTION.breaker : 0) |
       (signature.views ? OPTION.views : 0);
     this.args = (signature.args ?? []).map((type) => WIRE_TYPES[type]);
-    this.isPlain = isFunction && this.args.length === 1;
+    this.isPlain = isFunction && this.args.length === 1 && trace === undefined;
     this.returns = WIRE_TYPES[signature.returns ?? 'void'];
     const inlined = this.args.slice(0, INLINE_ARGS);
     // Views are not among what is read the quick way.

@@ -13,6 +13,7 @@ import { type Koffi, koffi } from './koffi.js';
 import { isOfKoffiType, koffiTypeOf } from './koffi-types.js';
 import { hasScriptBelow } from './script-below.js';
 import type { Shape } from './shape.js';
+import { trace } from './trace.js';
 import type { TrampolineHost } from './trampoline.js';
 
 type KoffiType = Parameters<Koffi['sizeof']>[0];
@@ -134,7 +135,14 @@ export class KoffiTrampoline {
     return this.#toKoffi(this.#shape.options.onError);
   }
 
-  #invoke(target: unknown, args: unknown[]): unknown {
+  #invoke(target: unknown, args: unknown[], handle: Handle): unknown {
+    if (trace === undefined) return this.#runClosure(target, args);
+    return trace.handler(`${this.#kind.name}.${this.#shape.op}`, handle, () =>
+      this.#runClosure(target, args),
+    );
+  }
+
+  #runClosure(target: unknown, args: unknown[]): unknown {
     if (this.#kind.isFunction) return (target as (...args: unknown[]) => unknown)(...args);
     return (target as Record<string, (...args: unknown[]) => unknown>)[this.#shape.op]!(...args);
   }
@@ -154,7 +162,7 @@ export class KoffiTrampoline {
   #deliver(host: TrampolineHost, handle: Handle, target: unknown, args: unknown[]): void {
     const failed = (error: unknown) => host.threw(error, handle, this.#kind, this.#shape.op, false);
     try {
-      const result = this.#invoke(target, args);
+      const result = this.#invoke(target, args, handle);
       if (isThenable(result)) Promise.resolve(result).catch(failed);
     } catch (error) {
       failed(error);
@@ -165,7 +173,7 @@ export class KoffiTrampoline {
     let failure: unknown;
     host.entered();
     try {
-      const result = this.#invoke(target, args);
+      const result = this.#invoke(target, args, handle);
       if (host.isClosed) return this.#toKoffi(this.#shape.options.onError); // the closure has closed its registry
       if (isThenable(result)) {
         Promise.resolve(result).catch(() => {}); // nobody will hear of it

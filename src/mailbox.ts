@@ -45,6 +45,7 @@ import { type Op, TYPES } from './kind.js';
 import type { Mirror } from './mirror.js';
 import { OPTION } from './options.js';
 import { Replies, replyOffset } from './replies.js';
+import { trace } from './trace.js';
 import { cellsOf, SHAPE_TYPES_MASK, Views, Wire } from './wire.js';
 
 /** What the drain needs of the registry. */
@@ -264,6 +265,21 @@ export class Mailboxes {
   }
 
   #drainAll(): void {
+    if (trace === undefined) {
+      this.#drainEverything();
+      return;
+    }
+    const [began, left] = [trace.now(), this.#left];
+    this.#traceFill();
+    try {
+      this.#drainEverything();
+    } finally {
+      trace.span('drain', 'drain', began, { realm: this.#native.id, messages: left - this.#left });
+      if (!this.#closed) this.#traceFill();
+    }
+  }
+
+  #drainEverything(): void {
     this.#draining++;
     let empty = false;
     let done = false;
@@ -581,6 +597,10 @@ export class Mailboxes {
   #fill(shard: number): number {
     const ring = RINGS + shard * RING_BYTES;
     return (Atomics.load(this.#i32, (ring + RING_TAIL) >> 2) - this.#i32[(ring + RING_HEAD) >> 2]!) | 0;
+  }
+
+  #traceFill(): void {
+    trace!.counter(`mailboxes of realm ${this.#native.id}`, { cells: this.cells });
   }
 
   // Once in a run of messages, and only in one that is not short, or was cut short: the tail's line is the producers'.

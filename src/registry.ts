@@ -47,6 +47,7 @@ import {
   type ReportOptions,
 } from './report.js';
 import type { Complete, SignatureType, TrampolineOptions, UserDataPlace } from './shape.js';
+import { trace } from './trace.js';
 import { Trampoline, TrampolineGroup } from './trampoline.js';
 import { Weaks } from './weak.js';
 
@@ -120,6 +121,8 @@ export class Registry extends Handles {
   readonly #pins: Pins;
   /** Weak handles and pins that have not ended: while there are none, nobody looks for them. */
   #special = 0;
+  /** How often `collect` was asked for while it is traced. */
+  #collects = 0;
 
   /**
    * @throws HaftError `HAFT_E_UNSUPPORTED` or `HAFT_E_BACKEND` when neither the addon nor koffi can serve, `HAFT_E_SLOTS`
@@ -173,6 +176,7 @@ export class Registry extends Handles {
       end: (handle) => this.endIfAlive(handle),
       report: (error, handle) => this.#report(error, handle, { kindName: MemoryKind.name, name: 'pin' }),
     });
+    trace?.instant('open registry', { realm: this.id });
   }
 
   #answerDoorbell(): void {
@@ -540,7 +544,18 @@ export class Registry extends Handles {
    */
   async collect(options?: { signal?: AbortSignal }): Promise<Collected> {
     this.requireOpen();
-    return this.#collector.collect(signalOf(options));
+    const result = this.#collector.collect(signalOf(options));
+    if (trace !== undefined) this.#traceCollect(result);
+    return result;
+  }
+
+  #traceCollect(result: Promise<Collected>): void {
+    const id = `${this.id} ${++this.#collects}`;
+    trace!.begin('collect', id, { realm: this.id });
+    result.then(
+      ({ reclaimed, live }) => trace!.end('collect', id, { reclaimed, live }),
+      (error) => trace!.end('collect', id, { failed: String(error) }),
+    );
   }
 
   /** The result of the latest run of `collect`. */
@@ -600,6 +615,7 @@ export class Registry extends Handles {
     this.#weaks.close();
     this.#special = 0;
     super.close();
+    trace?.instant('close registry', { realm: this.id });
   }
 
   // ---- What the base class needs ----

@@ -13,7 +13,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { STATUSES } from '../src/constants.js';
+import { RULES, STATUSES } from '../src/constants.js';
 
 const root = dirname(import.meta.dirname);
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
@@ -69,7 +69,7 @@ describe('errors', () => {
   it('the page, the header and TypeScript have the same codes, numbers and meanings', () => {
     const page: Record<string, Row> = {};
     for (const line of read('docs/errors.md').split('\n')) {
-      const match = /^\| `(HAFT_\w+)` \| (-?\d+) \| (.*?) \| (.*?) \| (.*?) \|$/.exec(line);
+      const match = /^\| `(HAFT_\w+)` \| (-?\d+) \| (.*?) \| (.*?) \| (.*?) \| (.*?) ?\|$/.exec(line);
       if (!match) continue;
       page[match[1]!] = { number: Number(match[2]), message: match[3]! };
       expect(match[4], `a likely cause of ${match[1]}`).not.toBe('');
@@ -86,6 +86,21 @@ describe('errors', () => {
     expect(types).toEqual(header);
     expect(page).toEqual(header);
     for (const [name, , , next] of compiled) expect(STATUSES[name as keyof typeof STATUSES].next).toBe(next);
+  });
+
+  it('the page, the header and TypeScript have the same pointer rules', () => {
+    const addon = createRequire(import.meta.url)(join(root, 'build', 'Release', 'haft.node'));
+    const compiled = addon.rules as [number: number, code: string, text: string][];
+    expect(RULES.map(({ number, code, rule }) => [number, code, rule])).toEqual(compiled);
+    expect(compiled.map(([number]) => number)).toEqual(compiled.map((_, i) => i + 1));
+    const page: Record<string, number[]> = {};
+    for (const [, name, numbers] of read('docs/errors.md').matchAll(
+      /^\| `(HAFT_\w+)` \|.*\| (\d+(?:, \d+)*)? \|$/gm,
+    ))
+      page[name!] = numbers === undefined ? [] : numbers.split(', ').map(Number);
+    const header = Object.fromEntries(Object.keys(STATUSES).map((name) => [name, [] as number[]]));
+    for (const [number, code] of compiled) header[code]!.push(number);
+    expect(page).toEqual(header);
   });
 });
 

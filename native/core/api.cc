@@ -15,6 +15,7 @@
 #include "queues.h"
 #include "realm.h"
 #include "slots.h"
+#include "trace.h"
 
 namespace haft {
 namespace {
@@ -67,9 +68,7 @@ const haft_api table = {
     check_level,
 };
 
-}  // namespace
-
-const haft_api *api_table() {
+const haft_api *table_of_level() {
   switch (check_level()) {
     case 0:
       return &table<0>;
@@ -79,5 +78,9 @@ const haft_api *api_table() {
       return &table<2>;
   }
 }
+
+}  // namespace
+
+const haft_api *api_table() { return trace_on() ? trace_table(table_of_level()) : table_of_level(); }
 
 }  // namespace haft

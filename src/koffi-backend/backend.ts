@@ -1,7 +1,14 @@
 // The backend that needs no addon: what src/binding.ts says of the addon, over koffi. It serves the main thread alone:
 // where an environment ends while a thread is in one of its callbacks, koffi crashes, and a worker ends at any time.
 import { isMainThread } from 'node:worker_threads';
-import type { Addon, NativeApi, NativePlugin, NativeRealm } from '../binding.js';
+import type {
+  Addon,
+  NativeApi,
+  NativePlugin,
+  NativeRealm,
+  NativeTrace,
+  SelfTestFigures,
+} from '../binding.js';
 import { unsigned } from '../c-types.js';
 import { checkSetting } from '../checks.js';
 import { STATUSES } from '../constants.js';
@@ -12,8 +19,10 @@ import { guardExit } from './exit.js';
 import { Lasting, lastingText, type Pointer } from './memory.js';
 import { resultsOut } from './message.js';
 import { Process } from './process.js';
+import { selfTest } from './self-test.js';
 import { makeTable } from './table.js';
 import { watchRelay } from './thread.js';
+import { TraceFile } from './trace-file.js';
 
 const POINTER_BYTES = 8;
 const SIGINT = 2;
@@ -26,6 +35,9 @@ const SA_RESETHAND = 0x80000000;
 export class KoffiBackend implements Omit<Addon, 'layout'> {
   readonly name = 'koffi';
   readonly checkLevel = checkSetting().level;
+  readonly trace: NativeTrace | undefined = process.env.HAFT_TRACE
+    ? new TraceFile(process.env.HAFT_TRACE)
+    : undefined;
   readonly #process = new Process();
   #table: Pointer | undefined;
   #init: ReturnType<Koffi['proto']> | undefined;
@@ -165,6 +177,17 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
 
   closeAll(): void {
     for (const realm of this.#process.realms) realm.close();
+  }
+
+  selfTest(
+    handle: number,
+    toPost: number,
+    toCall: number,
+    ended: number,
+    milliseconds: number,
+    done: (figures: SelfTestFigures) => void,
+  ): undefined {
+    done(selfTest(this.apiAddress(), handle, toPost, toCall, ended, milliseconds));
   }
 }
 
