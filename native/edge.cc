@@ -7,6 +7,8 @@
 
 #include "core/arena.h"
 #include "core/calls.h"
+#include "core/checks.h"
+#include "core/history.h"
 #include "core/realm.h"
 #include "core/slots.h"
 #include "core/trampolines.h"
@@ -109,6 +111,7 @@ void edge_close(Edge *edge, haft_counters *final) {
   edge->open = false;
   trampolines_forget(edge->number);
   const bool quiet = realm_close(edge->id, kCloseMilliseconds, final);
+  if (check_level() == 2) history_forget(edge->id);
   for (Arrival &arrival : edge->arrivals) value_drop(&arrival.result);
   edge->arrivals.clear();
   napi_delete_reference(edge->env, edge->drain);
@@ -195,6 +198,7 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   add_sending(env, realm, edge);
   add_trampolines(env, realm, edge);
   add_lifetimes(env, realm, edge);
+  add_checking(env, realm, edge);
   return realm;
 }
 

@@ -52,6 +52,8 @@ void add_sending(Napi::Env env, Napi::Object realm, Edge *edge);    // messages 
 void add_trampolines(Napi::Env env, Napi::Object realm, Edge *edge);  // pointers for C libraries: closures.cc
 void add_lifetimes(Napi::Env env, Napi::Object realm, Edge *edge);  // weak handles, pins, labels: lifetimes.cc
 
+void add_checking(Napi::Env env, Napi::Object realm, Edge *edge);  // what level 2 keeps of handles: checking.cc
+
 struct Function {
   const char *name;
   napi_callback function;

@@ -4,9 +4,11 @@
 
 #include "core/arena.h"
 #include "core/calls.h"
+#include "core/checks.h"
 #include "core/counters.h"
 #include "core/events.h"
 #include "core/heap.h"
+#include "core/history.h"
 #include "core/kinds.h"
 #include "core/names.h"
 #include "core/realm.h"
@@ -112,7 +114,10 @@ napi_value tell_happened(napi_env env, napi_callback_info info) {
 // The object of a handle lives on under the number's.
 napi_value move_handle(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);
-  edge->realm->exchange[kExchangeStatus] = slot_move(exchanged_handle(edge), edge->id, exchanged_number(edge));
+  const haft_handle handle = exchanged_handle(edge), now = exchanged_number(edge);
+  const haft_status status = slot_move(handle, edge->id, now);
+  if (status == HAFT_OK && check_level() == 2) history_move(handle, now, script_deed("moveTo", ""));
+  edge->realm->exchange[kExchangeStatus] = status;
   return nullptr;
 }
 

@@ -7,7 +7,7 @@
 //   --only      these cases, by number; more than one may be named
 //   --json      for each backend a line with what became of each case, in a file
 //   --verbose   lists every case, not only those that failed or were refused
-//   --patience  seconds in which a process may be silent, 90 without this
+//   --patience  seconds in which a process may be silent, 90 without this, 400 with HAFTCHECK=2, which takes stacks
 //   --wrap      a library whose wrap_api makes another table of the backend's, to see the suite find its faults
 //
 // Every case runs on each of its threads: "own" is the realm's, "foreign" another. The cases of a backend run in a process
@@ -36,7 +36,7 @@ function readCommandLine() {
     only: { type: 'string', multiple: true },
     json: { type: 'string' },
     verbose: { type: 'boolean', default: false },
-    patience: { type: 'string', default: '90' },
+    patience: { type: 'string', default: process.env.HAFTCHECK?.startsWith('2') ? '400' : '90' },
     wrap: { type: 'string' },
   };
   const { values } = readArguments(options);

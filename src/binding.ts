@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import * as constants from './constants.js';
 import { HaftError } from './errors.js';
+import type { HandleHistory } from './history.js';
 
 declare const tag: unique symbol;
 /** `const haft_api *` for the addons of others: a Node-API external, tagged `{0x68616674, 0x61706900}`. */
@@ -121,6 +122,23 @@ export interface NativeRealm {
   releaseAs(label: string): void;
   /** Forgets the labels of handles that have ended. */
   sweepLabels(): void;
+  /**
+   * Level 2. Handle in, status out: keeps what JavaScript does to it, a `DEED` of src/history.ts, and does what is a retain
+   * or a release: `HAFT_E_OWNER` where JavaScript has no reference to give back. `stack`: a frame a line.
+   */
+  note(deed: number, stack: string): void;
+  /** Handle in, status out: a reference of JavaScript's becomes native code's. Below level 2 only the handle is checked. */
+  transfer(stack?: string): void;
+  /** Handle in, status out: whether a handler may return it, with a reference. */
+  checkGiven(): void;
+  /** Level 2. Handle in. `origin`: milliseconds of the monotonic clock at which the caller's time begins. */
+  history(origin: number): HandleHistory | undefined;
+  /** Overwrites bytes of a chunk. */
+  poison(offset: number, length: number): void;
+  /** What is wrong with the realm's part of the table, in words; `undefined` while all holds. */
+  walk(): string | undefined;
+  /** Tells on standard error that the table is broken; with HAFTCHECK=2,abort the process ends here. */
+  tellBroken(text: string): void;
   /** Returns the counters as they are at the end. */
   close(): Float64Array;
   ref(): void;

@@ -20,6 +20,9 @@ const SETTINGS: Readonly<Record<string, CheckSetting>> = {
 // A worker has a copy of the environment that it may change; the process keeps what it began with.
 const given = process.env.HAFTCHECK || '1';
 
+/** The level, of a setting that is one; the addon goes by the same. */
+export const checkLevel: CheckLevel = SETTINGS[given]?.level ?? 1;
+
 /** @throws HaftError `HAFT_E_ARGUMENT` when HAFTCHECK is none of its values. */
 export function checkSetting(): CheckSetting {
   const setting = SETTINGS[given];

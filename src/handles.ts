@@ -36,7 +36,7 @@ export abstract class Handles {
   protected abstract issue(value: unknown, kind: number): number;
   /** Ends a handle at once, and calls `forgotten` with its object. Tells the status. */
   protected abstract end(handle: number): number;
-  protected abstract addReference(handle: number): number;
+  protected abstract addReference(handle: number, why: 'retain' | 'intern'): number;
   protected abstract dropReference(handle: number): number;
   /** The number of a kind in this table; defines it when it is new. */
   protected abstract numberOf(kind: Kind): number;
@@ -54,8 +54,15 @@ export abstract class Handles {
     return undefined;
   }
 
-  /** A reference of JavaScript's is native code's now. */
-  protected transferred(_handle: number): void {}
+  /** A reference of JavaScript's is native code's now. The status. */
+  protected transferred(_handle: number): number {
+    return STATUSES.HAFT_OK.status;
+  }
+
+  /** Says in the error's stack what is known of the handle, and tells the error. */
+  protected withHistory(error: HaftError, _handle: number): HaftError {
+    return error;
+  }
 
   /** Numbers about the table. */
   abstract stats(): Stats;
@@ -124,7 +131,7 @@ export abstract class Handles {
   /** Adds a reference. @throws HaftError as `get`, and `HAFT_E_OVERFLOW` at 4,194,303 references. */
   retain<H extends Handle | number | bigint>(handle: H): H {
     const known = this.#valid(handle);
-    const status = this.addReference(known);
+    const status = this.addReference(known, 'retain');
     if (status !== 0) throw this.#error(status, known);
     return handle;
   }
@@ -144,7 +151,7 @@ export abstract class Handles {
     const known = this.#interned.get(value);
     if (known !== undefined && this.holds(known)) {
       if (kind !== undefined) this.#checkKind(known, kind as Kind);
-      const status = this.addReference(known);
+      const status = this.addReference(known, 'intern');
       if (status === 0) return known as Handle<T>;
       // P9: stale here means that native code has just released the last reference; the drain has not seen it yet.
       if (statusName(status) !== 'HAFT_E_STALE') throw this.#error(status, known);
@@ -183,8 +190,9 @@ export abstract class Handles {
    */
   transfer<H extends Handle | number | bigint>(handle: H): H {
     const known = this.#present(handle);
+    const status = this.transferred(known);
+    if (status !== 0) throw this.#error(status, known);
     this.owners.letGo(known);
-    this.transferred(known);
     return handle;
   }
 
@@ -324,11 +332,12 @@ export abstract class Handles {
     if (isInHandleRange(handle) && (this.holds(handle) || this.isWeak(handle))) return handle;
     if (this.closed) throw new HaftError('HAFT_E_CLOSED', { handle: value });
     if (!isInHandleRange(handle)) throw new HaftError('HAFT_E_FORGED', { handle: value });
-    throw errorOfStatus(this.diagnose(handle), { handle });
+    throw this.withHistory(errorOfStatus(this.diagnose(handle), { handle }), handle);
   }
 
   #error(status: number, handle: number): HaftError {
-    return errorOfStatus(status, { handle, kind: this.kindOfNumber(this.kindNumberOf(handle))?.name });
+    const kind = this.kindOfNumber(this.kindNumberOf(handle))?.name;
+    return this.withHistory(errorOfStatus(status, { handle, kind }), handle);
   }
 }
 

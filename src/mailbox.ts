@@ -60,6 +60,8 @@ export interface Receiver extends Listener {
   freeReleased(): void;
   /** A drain found this mailbox full; its messages from `head` on are still there. */
   mailboxFull(shard: number, head: number): void;
+  /** Level 2: a drain ended, the outermost one. */
+  readonly drained: (() => void) | undefined;
   /** A drain ended, somebody waits for events, and these happened: `EVENT.drained`, `EVENT.reclaimed`. */
   happened(events: number): void;
   /** Calls that wait for a promise: while there are any, the event loop stays alive. */
@@ -293,6 +295,9 @@ export class Mailboxes {
     }
     if (this.#closed) return;
     this.#replies.flushWakes();
+    if (this.#receiver.drained !== undefined && this.#running === 0 && this.#draining === 0)
+      this.#receiver.drained();
+    if (this.#closed) return; // by a listener
     const reclaimed = this.#reclaimed; // forgotten where nobody waits: an event of before is none
     this.#reclaimed = false;
     if (this.#i32[EVENT_WAITERS_WORD] === 0 && this.#i32[SCRIPT_WAITS_WORD] === 0) return;

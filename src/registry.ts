@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { backend } from './backend.js';
 import type { NativeApi, NativeRealm } from './binding.js';
 import { closes, drained, opened } from './channels.js';
-import { checkSetting } from './checks.js';
+import { checkLevel } from './checks.js';
 import { Closures, type ClosureTable, type Place } from './closures.js';
 import { type Collectable, type Collected, Collector } from './collector.js';
 import {
@@ -25,8 +25,10 @@ import { EVENT, Events } from './events.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
+import { DEED, type HandleHistory, Histories, stackText } from './history.js';
 import { enter, leave } from './insides.js';
 import { serveInspection } from './inspect/server.js';
+import { brokenMirror } from './invariants.js';
 import { type Kind, type Signatures, signatureText } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
 import { copyOf, joinKoffi, type Koffi, leaveKoffi } from './koffi-way.js';
@@ -56,7 +58,6 @@ const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
 const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
 const LABEL_BYTES = 63;
-const checksAll = checkSetting().level === 2;
 
 /** Where an error came from. */
 export interface ErrorContext {
@@ -123,6 +124,8 @@ export class Registry extends Handles {
   #special = 0;
   /** How often `collect` was asked for while it is traced. */
   #collects = 0;
+  /** Level 2 only. */
+  readonly #histories: Histories | undefined;
 
   /**
    * @throws HaftError `HAFT_E_UNSUPPORTED` or `HAFT_E_BACKEND` when neither the addon nor koffi can serve, `HAFT_E_SLOTS`
@@ -142,6 +145,7 @@ export class Registry extends Handles {
     this.id = native.id;
     this.#i32 = new Int32Array(native.buffer);
     this.#f64 = new Float64Array(native.buffer);
+    this.#histories = checkLevel === 2 ? new Histories(native) : undefined;
     this.#mailboxes = new Mailboxes(native, this.#receiver());
     this.#waits = new Events(
       native,
@@ -185,7 +189,7 @@ export class Registry extends Handles {
       if (drained.isHeard) this.#tellDrain(() => this.#mailboxes.drain());
       else this.#mailboxes.drain();
     }
-    if (checksAll && this.#special > 0) this.#pins.check();
+    if (checkLevel === 2 && this.#special > 0) this.#pins.check();
     if (!this.closed && this.#collector.active) this.#collector.step();
   }
 
@@ -491,7 +495,11 @@ export class Registry extends Handles {
   }
 
   // Whose reference it is, is native code's to know at level 2 of HAFTCHECK.
-  protected override transferred(_handle: number): void {}
+  protected override transferred(handle: number): number {
+    this.#f64[HANDLE_PLACE] = handle;
+    this.#native.transfer(checkLevel === 2 ? stackText() : '');
+    return this.#i32[STATUS_WORD]!;
+  }
 
   /**
    * As `retain`, with a label that says what the reference is for: text of 1 to 63 bytes. Reports count by label.
@@ -643,7 +651,9 @@ export class Registry extends Handles {
 
   protected issue(value: unknown, kind: number): number {
     if (this.#mirror.freeCount === 0) this.#grow();
-    return this.#mirror.publish(value, kind);
+    const handle = this.#mirror.publish(value, kind);
+    if (this.#histories !== undefined) this.#histories.note(handle, DEED.create);
+    return handle;
   }
 
   #grow(): void {
@@ -698,13 +708,13 @@ export class Registry extends Handles {
     const index = handle & INDEX_MASK;
     const block = this.#mirror.blockOf(index)!;
     if ((block.lives > 0 || this.#hasLives(block, index)) && this.#mirror.end(block, index & SLOT_MASK)) {
-      this.#drop(index, false);
+      this.#drop(index, false, DEED.delete);
       return STATUSES.HAFT_OK.status;
     }
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.remove();
     const status = this.#i32[STATUS_WORD]!;
-    if (status === STATUSES.HAFT_OK.status) this.#drop(index, this.#i32[FLAG_WORD] !== 0);
+    if (status === STATUSES.HAFT_OK.status) this.#drop(index, this.#i32[FLAG_WORD] !== 0, DEED.delete);
     return status;
   }
 
@@ -721,10 +731,11 @@ export class Registry extends Handles {
   }
 
   // The slot of a handle that has ended is free again, or retired.
-  #drop(index: number, retired: boolean): void {
+  #drop(index: number, retired: boolean, why: 5 | 6): void {
     const block = this.#mirror.blockOf(index)!;
     const slot = index & SLOT_MASK;
     if (this.#special > 0) this.#endSpecial(block, index);
+    if (this.#histories !== undefined) this.#histories.note(block.handles[slot]!, why);
     this.forgotten(block.handles[slot]!, block.values[slot]);
     if (this.#kept.size > 0) this.#kept.delete(block.handles[slot]!);
     this.#closures.ended(block.kinds[slot]!);
@@ -739,17 +750,42 @@ export class Registry extends Handles {
     if (weak !== undefined || this.#pins.ended(index)) this.#special--;
   }
 
-  protected addReference(handle: number): number {
+  protected addReference(handle: number, why: 'retain' | 'intern'): number {
     if (this.#special > 0) this.#weaks.targetOf(handle); // to native code it may be live still
+    if (this.#histories !== undefined) return this.#histories.note(handle, DEED[why]);
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.retain();
     return this.#i32[STATUS_WORD]!;
   }
 
   protected dropReference(handle: number): number {
+    if (this.#histories !== undefined) return this.#histories.note(handle, DEED.release);
     this.#f64[HANDLE_PLACE] = handle;
     this.#native.release();
     return this.#i32[STATUS_WORD]!;
+  }
+
+  protected override withHistory(error: HaftError, handle: number): HaftError {
+    if (this.#histories !== undefined && error.rule !== undefined && !this.closed)
+      error.stack += this.#histories.lines(handle);
+    return error;
+  }
+
+  /** @internal What is known of a handle, one that has ended included; `undefined` below level 2. */
+  historyOf(handle: Handle | number | bigint): HandleHistory | undefined {
+    const known = normalize(handle);
+    if (this.closed || !isInHandleRange(known)) return undefined;
+    return this.#histories?.of(known);
+  }
+
+  // Level 2: the whole table is walked after each drain. Who hears of it is the `error` event, or the process.
+  #checkInvariants(): void {
+    const broken = this.#native.walk() ?? brokenMirror(this.#mirror, (index) => this.#weaks.at(index));
+    if (broken === undefined) return;
+    this.#native.tellBroken(broken);
+    const next = 'some code has written into memory that is not its own: run it under AddressSanitizer';
+    const error = new HaftError('HAFT_E_INTERNAL', { message: broken, next });
+    this.#report(error, 0, { kindName: '', name: 'drain' });
   }
 
   // What native code says of a handle.
@@ -802,6 +838,7 @@ export class Registry extends Handles {
       },
       freeReleased: () => this.#freeReleased(),
       mailboxFull: (shard, head) => this.#overflows.mailbox(shard, head),
+      drained: checkLevel === 2 ? () => this.#checkInvariants() : undefined,
       happened: (events) => this.#waits.happened(events),
       promisesWaiting: (count) => {
         const before = this.#promises;
@@ -831,8 +868,8 @@ export class Registry extends Handles {
       for (let i = 0; i < count; i++) {
         const freed = this.#i32[LIST_WORD + i]!;
         this.#reclaimed++;
-        if (freed < 0) this.#drop(-1 - freed, true);
-        else this.#drop(freed, false);
+        if (freed < 0) this.#drop(-1 - freed, true, DEED.drop);
+        else this.#drop(freed, false, DEED.drop);
       }
     }
   }
@@ -840,6 +877,7 @@ export class Registry extends Handles {
   #createOwn<T>(object: T, of: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
     const handle = this.create(object, of);
     this.#own.add(handle);
+    this.#histories?.note(handle, DEED.createOwn);
     return handle;
   }
 
@@ -848,7 +886,11 @@ export class Registry extends Handles {
       native: this.#native,
       numberOf: (of) => this.numberOf(of),
       kindOfNumber: (number) => this.#kinds[number],
-      issue: (value, kindNumber) => this.issue(value, kindNumber),
+      issue: (value, kindNumber) => {
+        const handle = this.issue(value, kindNumber);
+        this.#histories?.note(handle, DEED.createOwn); // C releases it by destroyNotify, if at all
+        return handle;
+      },
       end: (handle) => {
         if (this.holds(handle)) this.end(handle);
       },

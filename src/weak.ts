@@ -34,6 +34,11 @@ export class Weaks {
     return weak === undefined || this.#targetOf(weak) === undefined ? undefined : weak.handle;
   }
 
+  /** The weak handle of a slot that has not ended, if it is one, and whether it counts as live. */
+  at(index: number): { readonly handle: number; readonly isCollected: boolean } | undefined {
+    return this.#weaks.get(index);
+  }
+
   /** Makes a weak handle of one that was issued just now. */
   add(handle: number, object: object): void {
     this.#mirror.forgetObject(handle & INDEX_MASK);

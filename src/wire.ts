@@ -1,5 +1,6 @@
 // Values on the wire: reads the arguments of a message out of the arena, and writes a result into a reply.
 import type { NativeRealm } from './binding.js';
+import { checkLevel } from './checks.js';
 import {
   ASCII_FLAG,
   CELL_ARGS,
@@ -10,6 +11,7 @@ import {
   EXCHANGE,
   EXCHANGE_FLAG,
   EXCHANGE_HANDLE,
+  EXCHANGE_STATUS,
   HEAP_TAIL_CHUNK,
   INLINE_ARGS,
   REPLY_IN_HEAP,
@@ -34,8 +36,9 @@ import {
   WIRE_U16,
   WIRE_U64,
 } from './constants.js';
-import { type ErrorCode, HaftError, ruleOf } from './errors.js';
+import { type ErrorCode, HaftError, ruleOf, statusName } from './errors.js';
 import { isInHandleRange, NULL_HANDLE, normalize } from './handle.js';
+import { DEED } from './history.js';
 import { type Op, TYPES, WIRE_TYPES } from './kind.js';
 
 /** `types | count << 20` of a shape. */
@@ -49,7 +52,10 @@ const NO_TEXT = -1;
 /** A reply's status and type, which lie side by side, as one store: HAFT_OK and i32. */
 const OK_INTEGER = new Float64Array(new Int32Array([STATUSES.HAFT_OK.status, TYPES.i32]).buffer)[0]!;
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
+const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const SHARD_MASK = SHARDS - 1;
+/** What bytes are overwritten with that a handler may no longer use. */
+const POISON = 0xdb;
 
 const TYPE_NAMES = Object.keys(WIRE_TYPES);
 // As constants of their own, so that a switch over them is one over numbers.
@@ -151,7 +157,8 @@ export class Wire {
   dropResult(op: Op, value: unknown): void {
     if (op.returns !== TYPES.handle || !isInHandleRange(value)) return;
     this.f64[HANDLE_PLACE] = value;
-    this.native.release();
+    if (checkLevel === 2) this.native.note(DEED.release, '');
+    else this.native.release();
   }
 
   /** Writes the result of a direct call, if it is an `int` and that is what is wanted. Most closures of C return one. */
@@ -224,8 +231,9 @@ export class Wire {
         break;
       case HANDLE: {
         const handle = normalize(value);
-        // Whether it is valid is for C to see: it may be another registry's.
+        // It may be another registry's.
         if (handle === NULL_HANDLE || isInHandleRange(handle)) {
+          if (checkLevel > 0 && handle !== NULL_HANDLE) this.#checkGiven(handle, op);
           f64[at >> 3] = handle;
           return;
         }
@@ -249,6 +257,20 @@ export class Wire {
     const message = `${who} returned ${shown}, not ${TYPE_NAMES[type]}`;
     const next = op.isTrampoline ? 'return what the signature of the trampoline declares' : undefined;
     throw new WireError('HAFT_E_RESULT', message, op.kindName, next);
+  }
+
+  // Pointer rule 10: C must be able to use what it gets, and to give the reference back.
+  #checkGiven(handle: number, op: Op): void {
+    this.f64[HANDLE_PLACE] = handle;
+    this.native.checkGiven();
+    const status = this.i32[STATUS_WORD]!;
+    if (status === STATUSES.HAFT_OK.status) return;
+    const name = statusName(status);
+    const what =
+      name === 'HAFT_E_OWNER' ? 'of which JavaScript owns no reference' : `that is none any more (${name})`;
+    const next =
+      "return a handle with a reference for its receiver: the creator's, or one of registry.retain(h)";
+    throw new WireError('HAFT_E_RESULT', `${op.text} returned a handle ${what}`, op.kindName, next);
   }
 
   /** Writes what a handler threw. Never throws. */
@@ -345,6 +367,7 @@ export class Wire {
       tail.chunk !== 0 && length > 0 ? this.native.viewBytes(tail.chunk + offset, length) : undefined;
     const view = lying ? new Uint8Array(lying) : this.#readBytes(offset, length, tail.at, tail.chunk);
     if (length > 0) views.buffers.push(view.buffer as ArrayBuffer);
+    if (lying && checkLevel === 2) views.places.push(tail.chunk + offset, length);
     return view;
   }
 
@@ -373,6 +396,10 @@ export class Wire {
   }
 
   #writeBytes(reply: number, bytes: Uint8Array): void {
+    if (bytes.length === 0 && isDetached(bytes.buffer)) {
+      const next = 'return a copy, made with slice() while the handler runs';
+      throw new WireError('HAFT_E_DETACHED', 'the result is bytes whose memory has gone', undefined, next);
+    }
     if (bytes.length > REPLY_INLINE_BYTES) {
       this.#writeHeap(reply, bytes);
       return;
@@ -396,6 +423,8 @@ export class Wire {
 /** The views of one message, and the memory that they are of. Ends once. */
 export class Views {
   readonly buffers: ArrayBuffer[] = [];
+  /** Offset and length of each that lies in the arena, at level 2. */
+  readonly places: number[] = [];
   /** Offset of the chunk in the arena, or 0. */
   chunk = 0;
   readonly #native: NativeRealm;
@@ -406,6 +435,7 @@ export class Views {
 
   /** Takes the memory from the handler, which may have kept a view, and gives it back. The realm is open. */
   end(): void {
+    if (checkLevel === 2) this.#poison();
     let given = false;
     for (const buffer of this.buffers) {
       if (buffer.byteLength === 0) given = true;
@@ -415,6 +445,23 @@ export class Views {
     // A buffer that ended before lives on elsewhere, by its `transfer`: its memory must not become another message's.
     if (this.chunk !== 0 && !given) this.#native.giveChunk(this.chunk);
     this.chunk = 0;
+  }
+
+  // Whoever still reads, through a buffer that was transferred or in C, sees at once that it is not theirs.
+  #poison(): void {
+    for (let i = 0; i < this.places.length; i += 2) this.#native.poison(this.places[i]!, this.places[i + 1]!);
+    for (const buffer of this.buffers) if (buffer.byteLength > 0) new Uint8Array(buffer).fill(POISON);
+    this.places.length = 0;
+  }
+}
+
+// Only a buffer that was detached can have no view.
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    new Uint8Array(buffer);
+    return false;
+  } catch {
+    return true;
   }
 }
 

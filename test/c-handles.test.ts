@@ -24,12 +24,17 @@ describe('a bad handle in C', () => {
 describe('references in C', () => {
   it.each([
     ['P4: the last release ends the handle at once, and the idle realm drops the object', 'references'],
-    ['saturate at 4194303: HAFT_E_OVERFLOW, and nothing has changed', 'saturation'],
     ['P2: retain racing the last release takes a reference or is HAFT_E_STALE', 'race'],
     ['P3: of four releases of one reference one succeeds, and the slot is freed once', 'double release'],
     ['P3: delete racing the release frees the slot once', 'delete race'],
   ])('%s', (_, name) => host(name));
 });
+
+// At level 2 four million stacks would be taken.
+it.skipIf(process.env.HAFTCHECK?.startsWith('2'))(
+  'references in C saturate at 4194303: HAFT_E_OVERFLOW, and nothing has changed',
+  () => host('saturation'),
+);
 
 describe('haft.h', () => {
   it.each([

@@ -4,6 +4,7 @@
 #include "async.h"
 #include "blocking.h"
 #include "calls.h"
+#include "checked.h"
 #include "checks.h"
 #include "counters.h"
 #include "error.h"
@@ -75,7 +76,7 @@ const haft_api *table_of_level() {
     case 1:
       return &table<1>;
     default:
-      return &table<2>;
+      return checked_table(&table<2>);
   }
 }
 

@@ -310,6 +310,8 @@ bool reclaim_take(uint32_t realm) {
   return any;
 }
 
+uint64_t reclaim_taken(uint32_t realm, uint32_t shard) { return taken[realm][shard]; }
+
 uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most) {
   Arena *a = arena();
   uint32_t count = 0;

@@ -82,6 +82,9 @@ bool reclaim_take(uint32_t realm);
 // Frees up to `most` of the slots taken: writes their indexes, as -1 - index for one that is retired now.
 uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most);
 
+// The first slot that was taken and is not free yet, as index + 1; on the realm's own thread.
+uint64_t reclaim_taken(uint32_t realm, uint32_t shard);
+
 // A block of free slots for this realm: one without a realm, else a new one; -1 when there are none left.
 int64_t block_take(uint64_t realm_id);
 

@@ -5,6 +5,8 @@
 #include <mutex>
 
 #include "calls.h"
+#include "checked.h"
+#include "checks.h"
 #include "message.h"
 #include "process.h"
 #include "slots.h"
@@ -290,7 +292,13 @@ void trampolines_forget(uint32_t realm) {
   trampolines_report_to(realm, HAFT_NULL, 0);
 }
 
-void destroy_notify(void *user_data) { slot_release((haft_handle)(uintptr_t)user_data); }
+void destroy_notify(void *user_data) {
+  const haft_handle handle = (haft_handle)(uintptr_t)user_data;
+  if (check_level() == 2)
+    checked_destroy(handle, __builtin_return_address(0));
+  else
+    slot_release(handle);
+}
 
 }  // namespace haft
 

@@ -164,8 +164,12 @@ export class KoffiBackend implements Omit<Addon, 'layout'> {
   destroyNotify(): bigint {
     if (this.#destroyNotify === undefined) {
       const type = koffi().pointer(koffi().proto('void(uintptr_t user_data)'));
-      const release = (handle: number | bigint) =>
-        void this.#process.slots.release(normalize(unsigned(handle)));
+      const { slots, ledger } = this.#process;
+      const release = (given: number | bigint) => {
+        const handle = normalize(unsigned(given));
+        if (ledger === undefined) void slots.release(handle);
+        else ledger.change(handle, 'haft', -1, ledger.use('destroyNotify'), () => slots.release(handle));
+      };
       this.#destroyNotify = koffi().register(release, type);
     }
     return this.#destroyNotify;

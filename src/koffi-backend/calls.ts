@@ -361,6 +361,9 @@ export class Calls {
     const result = libc().malloc(VALUE_BYTES);
     if (result === null) return;
     this.#storeCompletion(result, status, answer);
+    const { ledger } = this.#process;
+    if (ledger !== undefined && status === OK && answer?.type === TYPES.handle)
+      ledger.receive(numberOf(answer.bits), ledger.use('haft_call_async'));
     this.#done ??= koffi().proto('void(void *, int32_t, void *)');
     koffi().call(done, this.#done, user, status, result);
     libc().free(result);

@@ -1,6 +1,8 @@
 // What all realms of the process share: slots, kinds, the realms by their ids, and what the latest call came to.
+import { checkSetting } from '../checks.js';
 import { STATUSES } from '../constants.js';
 import { Calls } from './calls.js';
+import { Ledger } from './history.js';
 import { Kinds } from './kinds.js';
 import { Labels } from './labels.js';
 import { LastError } from './last-error.js';
@@ -17,6 +19,8 @@ export class Process {
   readonly labels = new Labels(this.slots);
   /** Where pinned memory lies, by handle (haft_memory). */
   readonly pins = new Map<number, { readonly data: bigint; readonly size: number }>();
+  /** Level 2 only. */
+  readonly ledger = checkSetting().level === 2 ? new Ledger(this.slots, () => this.relayed) : undefined;
   readonly queues = new Queues(this);
   readonly calls = new Calls(this);
   readonly #realms = new Map<number, Realm>();
@@ -57,6 +61,7 @@ export class Process {
   }
 
   forgetRealm(realm: Realm): void {
+    this.ledger?.forget(realm);
     this.slots.abandon(realm);
     this.labels.sweep();
     for (const handle of this.pins.keys())

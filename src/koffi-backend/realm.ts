@@ -57,9 +57,11 @@ import {
   STATUSES,
 } from '../constants.js';
 import { EVENT } from '../events.js';
+import type { HandleHistory } from '../history.js';
 import { TYPES } from '../kind.js';
 import { koffi } from '../koffi.js';
 import { cellsOf } from '../wire.js';
+import { tellBroken } from './breach.js';
 import { Chunks } from './chunks.js';
 import { type Answer, type Message, type Place, readReply } from './message.js';
 import type { Process } from './process.js';
@@ -70,9 +72,11 @@ const { clearInterval, clearTimeout, setImmediate, setInterval } = globalThis;
 
 const OK = STATUSES.HAFT_OK.status;
 const CLOSED = STATUSES.HAFT_E_CLOSED.status;
+const COLLECTED = STATUSES.HAFT_E_COLLECTED.status;
 const EXCEPTION = STATUSES.HAFT_E_EXCEPTION.status;
 const FULL = STATUSES.HAFT_E_FULL.status;
 const MOVED = STATUSES.HAFT_E_MOVED.status;
+const OWNER = STATUSES.HAFT_E_OWNER.status;
 const NO_MEMORY = STATUSES.HAFT_E_NO_MEMORY.status;
 const REALM = STATUSES.HAFT_E_REALM.status;
 const STALE = STATUSES.HAFT_E_STALE.status;
@@ -93,6 +97,7 @@ const ABANDONED = 2;
 /** Nobody waits for the reply: it is completed when it is there. */
 const NOBODY_WAITS = 2;
 const EVENT_BITS = 32;
+const POISON = 0xdb;
 /** The longest time that a timer can have: it only keeps the event loop alive. */
 const LONGEST = 2 ** 31 - 1;
 
@@ -311,7 +316,11 @@ export class Realm implements NativeRealm, Owner, Place {
   }
 
   move(): void {
-    this.#status = this.#process.slots.move(this.#handle, this, this.f64[NUMBER_PLACE]!);
+    const handle = this.#handle;
+    const now = this.f64[NUMBER_PLACE]!;
+    const status = this.#process.slots.move(handle, this, now);
+    if (status === OK) this.#process.ledger?.move(handle, now);
+    this.#status = status;
   }
 
   moved(): void {
@@ -415,6 +424,46 @@ export class Realm implements NativeRealm, Owner, Place {
 
   detach(buffer: ArrayBuffer): void {
     structuredClone(undefined, { transfer: [buffer] });
+  }
+
+  // ---- Level 2 ----
+
+  note(deed: number, stack: string): void {
+    this.#status = this.#process.ledger!.note(this, this.#handle, deed, stack);
+  }
+
+  transfer(stack = ''): void {
+    const handle = this.#handle;
+    const { slots, ledger } = this.#process;
+    const target = slots.live(handle);
+    if (typeof target === 'number') this.#status = target;
+    else this.#status = ledger === undefined ? OK : ledger.transfer(handle, stack);
+  }
+
+  checkGiven(): void {
+    const handle = this.#handle;
+    const { slots, ledger } = this.#process;
+    const target = slots.live(handle);
+    const status = typeof target === 'number' ? target : OK;
+    if (status === MOVED || status === COLLECTED) this.#status = OK;
+    else this.#status = status === OK && ledger?.mayGive(handle) === false ? OWNER : status;
+  }
+
+  history(): HandleHistory | undefined {
+    return this.#process.ledger?.of(this.#handle);
+  }
+
+  poison(offset: number, length: number): void {
+    this.chunks.read(offset, length)?.fill(POISON);
+  }
+
+  /** What the addon walks over is not shared with anybody here: the mirror's side says it all. */
+  walk(): string | undefined {
+    return undefined;
+  }
+
+  tellBroken(text: string): void {
+    tellBroken(text);
   }
 
   close(): Float64Array {

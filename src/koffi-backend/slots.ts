@@ -140,6 +140,12 @@ export class Slots<R extends Owner> {
     return (low | ((highWord(block, slot) & KIND_HIGH_MASK) << KIND_HIGH_SHIFT)) & (KINDS - 1);
   }
 
+  /** How many references a live handle has; 0 for any other. */
+  referencesOf(handle: unknown): number {
+    const target = this.live(handle);
+    return typeof target === 'number' ? 0 : referencesOf(target.block, target.slot);
+  }
+
   retain(handle: unknown): number {
     const target = this.live(handle);
     return typeof target === 'number' ? target : this.#addReferences(target, 1);

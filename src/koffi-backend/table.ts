@@ -5,6 +5,7 @@ import { checkSetting } from '../checks.js';
 import { PAYLOAD_MAX, SHARDS, STATUSES, VERSION_MAJOR, VERSION_MINOR } from '../constants.js';
 import { EVENT } from '../events.js';
 import { koffi } from '../koffi.js';
+import { checked } from './checked.js';
 import { Labels } from './labels.js';
 import { messageOf, nameOf } from './last-error.js';
 import {
@@ -303,7 +304,9 @@ export function makeTable(process: Process): Pointer {
   table.view.setUint16(4, VERSION_MAJOR, true);
   table.view.setUint16(6, VERSION_MINOR, true);
   const types = new Map<string, ReturnType<typeof k.pointer>>(); // koffi keeps every type that is made
-  for (const [i, [signature, act, failed]] of list.entries()) {
+  const { ledger } = process;
+  for (const [i, [signature, plain, failed]] of list.entries()) {
+    const act = ledger === undefined ? plain : checked(process, ledger, i, plain);
     let type = types.get(signature);
     if (type === undefined) {
       type = k.pointer(k.proto(signature));

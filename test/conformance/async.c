@@ -106,6 +106,10 @@ CASE(7, 5, BOTH, "haft_call_async: HAFT_E_RESULT, with a text.") {
 CASE(7, 6, BOTH, "haft_call_async: HAFT_E_ARGUMENT, with a text, where the arguments are not the op's.") {
   static Heard heard;
   const haft_value wrong = haft_value_bool(true);
+  if (haft_check_level() == 2) { /* then it is found before it is sent */
+    EXPECT(send(target("counter", "add"), &wrong, 1, WAIT, &heard), HAFT_E_ARGUMENT);
+    return;
+  }
   COMPLETES(heard, "counter", "add", &wrong, 1, WAIT);
   EQUAL(heard.status, HAFT_E_ARGUMENT);
   EQUAL(heard.result.type, HAFT_STR);

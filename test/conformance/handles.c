@@ -334,3 +334,19 @@ CASE(2, 29, FOREIGN, "A retain that races the last release succeeds or is HAFT_E
     EXPECT(haft_check(shared, 0), HAFT_E_STALE);
   }
 }
+
+CASE(2, 30, BOTH, "At HAFTCHECK=2 a release of a reference that native code does not own is HAFT_E_OWNER, and nothing changed.") {
+  const haft_handle h = make("counter");
+  const haft_value arg = haft_value_handle(h);
+  EXPECT(call(target("maker", "retain"), &arg, 1, NULL), HAFT_OK);
+  EXPECT(haft_release(h), HAFT_OK);
+  if (haft_check_level() == 2) {
+    EXPECT(haft_release(h), HAFT_E_OWNER);
+    CHECK(haft_last_error()->handle == h);
+    EXPECT(haft_check(h, 0), HAFT_OK);
+    EXPECT(call(target("maker", "release"), &arg, 1, NULL), HAFT_OK);
+  } else {
+    EXPECT(haft_release(h), HAFT_OK);
+  }
+  EXPECT(haft_check(h, 0), HAFT_E_STALE);
+}

@@ -278,6 +278,12 @@ function statusOf(error) {
   throw error;
 }
 
+/** A handle as an integer, its reference native code's. */
+function given(registry, handle) {
+  registry.transfer?.(handle);
+  return BigInt(handle);
+}
+
 class Maker {
   moved = 1;
   heard = 0;
@@ -400,7 +406,7 @@ class Maker {
   }
   // A realm beside this one, on the same thread,
   other() {
-    return BigInt(this.elsewhere.create(new Counter(), CounterKind));
+    return given(this.elsewhere, this.elsewhere.create(new Counter(), CounterKind));
   }
   otherRealm() {
     return BigInt(this.elsewhere.id);
@@ -411,7 +417,7 @@ class Maker {
     return BigInt(this.brief.id);
   }
   briefCounter() {
-    return BigInt(this.brief.create(new Counter(), CounterKind));
+    return given(this.brief, this.brief.create(new Counter(), CounterKind));
   }
   closeBrief() {
     this.brief.close();

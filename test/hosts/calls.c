@@ -181,7 +181,7 @@ static void many_mixed(void) {
   haft_value n = number(5), bad = haft_value_bool(true);
   haft_request requests[] = {
       {echo.handle, &n, 1, echo.op, 0, 0, {0}},     {throws.handle, &n, 0, throws.op, 0, 0, {0}},
-      {say.handle, NULL, 0, say.op, 0, 0, {0}},     {make("deleted"), &n, 1, echo.op, 0, 0, {0}},
+      {say.handle, NULL, 0, say.op, 0, 0, {0}},     {ended("deleted"), &n, 1, echo.op, 0, 0, {0}},
       {echo.handle, &bad, 1, echo.op, 0, 0, {0}},   {12345, &n, 1, echo.op, 0, 0, {0}},
       {wrong.handle, NULL, 0, wrong.op, 0, 0, {0}}, {echo.handle, &n, 1, say.op + 1, 0, 0, {0}},
       {echo.handle, &n, 17, echo.op, 0, 0, {0}},    {echo.handle, &n, 1, echo.op, 0, 0, {0}},

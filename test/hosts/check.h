@@ -81,6 +81,14 @@ HELPER haft_handle make(const char *what) {
   return result.as.handle;
 }
 
+/* A handle that has ended, of the sort that the logic's function `ended` knows. No handler may return one as a handle. */
+HELPER haft_handle ended(const char *what) {
+  haft_value name = text(what), result;
+  EXPECT(call(function("ended"), &name, 1, &result), HAFT_OK);
+  CHECK(result.type == HAFT_I64);
+  return (haft_handle)result.as.i64;
+}
+
 /* Runs `work(number)` on so many threads at once, and waits for all. */
 typedef struct {
   void (*work)(int);

@@ -182,7 +182,7 @@ static void not_counted(void) {
   haft_value args[17], result;
   for (int i = 0; i < 17; i++) args[i] = one;
   const haft_value bad = haft_value_str("\xff", 1), large = haft_value_bytes(big, sizeof big);
-  const haft_value foreign = haft_value_handle(make("other")), stale = haft_value_handle(make("deleted"));
+  const haft_value foreign = haft_value_handle(make("other")), stale = haft_value_handle(ended("deleted"));
   const haft_op touch = target("stranger", "touch").op;
   const haft_counters sum = read_shard(HAFT_ALL_SHARDS);
   const haft_full fulls[] = {HAFT_FAIL, HAFT_DROP_NEWEST, HAFT_BLOCK(5)};

@@ -47,13 +47,17 @@ export default function objects(registry) {
     live: () => registry.create(new Sample(), SampleKind),
     plain: () => registry.create('of no kind'),
     stranger: () => registry.create(new Stranger(), StrangerKind),
+    other: () => other.create(new Sample(), SampleKind),
+  };
+  // Handles that have ended, as integers.
+  const ended = {
     deleted: () => {
       const handle = registry.create(new Sample(), SampleKind);
       registry.delete(handle);
       return handle;
     },
     reused: () => {
-      const handle = make.deleted();
+      const handle = ended.deleted();
       const next = registry.create(new Sample(), SampleKind); // in the same slot
       if (next % 2 ** 26 !== handle % 2 ** 26) throw new Error('not the same slot');
       return handle;
@@ -63,7 +67,6 @@ export default function objects(registry) {
       registry.release(handle);
       return handle;
     },
-    other: () => other.create(new Sample(), SampleKind),
     closed: () => {
       const short = new Registry();
       const handle = short.create(new Sample(), SampleKind);
@@ -87,6 +90,7 @@ export default function objects(registry) {
     },
   };
   offer(registry, 'make', { args: ['str'], returns: 'handle' }, (what) => make[what]());
+  offer(registry, 'ended', { args: ['str'], returns: 'i64' }, (what) => BigInt(ended[what]()));
   offer(registry, 'live', { returns: 'f64' }, () => registry.stats().live);
   offer(registry, 'delivered', { returns: 'f64' }, () => registry.stats().delivered);
   offer(registry, 'gone', { returns: 'f64' }, () => registry.stats().gone);
