@@ -133,6 +133,8 @@ describe('snippets in C and C++ compile', () => {
   const prelude = `
     #include <haft.h>
     #include <stdio.h>
+    #include <string.h>
+    #include <unistd.h>
     extern haft_realm realm;
     extern haft_handle counter, decoder;
     extern haft_op add, op, decode;

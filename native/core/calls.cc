@@ -362,7 +362,7 @@ void value_free(haft_value *value) {
 }
 
 void value_drop(haft_value *value) {
-  if (value->type == HAFT_HANDLE && value->as.handle != HAFT_NULL) slot_release(value->as.handle);
+  if (value->type == HAFT_HANDLE && value->as.handle != HAFT_NULL) slot_drop(value->as.handle);
   value_free(value);
 }
 
@@ -374,7 +374,7 @@ void reply_discard(uint32_t realm, uint32_t token, bool answered) {
   if (answered && reply.status == HAFT_OK && reply.type == HAFT_HANDLE) {
     double handle;
     memcpy(&handle, &reply.value, 8);
-    slot_release((haft_handle)handle);
+    slot_drop((haft_handle)handle);
   }
   reply_give(realm, token);
 }

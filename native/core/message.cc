@@ -139,7 +139,8 @@ uint64_t wire_bits(const haft_value &v) {
     case kWireU16:
       return v.as.u32;
     case HAFT_BOOL:
-      return v.as.b ? 1 : 0;
+      // As C may have filled it: not as a bool, of which any other byte than 0 and 1 is undefined.
+      return *reinterpret_cast<const unsigned char *>(&v.as) != 0;
     case kWireText:
       return kNoText;
     default:

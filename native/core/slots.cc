@@ -215,6 +215,11 @@ haft_status slot_moved(haft_handle handle, haft_handle *now) {
   return HAFT_OK;
 }
 
+void slot_drop(haft_handle handle) {
+  while (slot_release(handle) == HAFT_E_MOVED && slot_moved(handle, &handle) == HAFT_OK) {
+  }
+}
+
 namespace {
 
 // Adds references to a live handle, or takes some; one at least stays.
@@ -270,9 +275,7 @@ void give_back_moved(Slot &slot) {
   const uint64_t word = slot.word.load(std::memory_order_relaxed);
   if (word_references(word) == 0) return;
   slot.word.store(word & ~kReferenceMask, std::memory_order_relaxed);
-  haft_handle now = slot.link.load(std::memory_order_relaxed);
-  while (slot_release(now) == HAFT_E_MOVED && slot_moved(now, &now) == HAFT_OK) {
-  }
+  slot_drop(slot.link.load(std::memory_order_relaxed));
 }
 
 }  // namespace

@@ -56,6 +56,10 @@ haft_status slot_moved(haft_handle handle, haft_handle *now);
 // Whether the handle has not ended: it is live, or its object was collected and its references are out.
 bool slot_alive(haft_handle handle);
 
+// Gives back a reference that haft holds for somebody, such as that of a result that nobody takes: the object may have
+// moved on since.
+void slot_drop(haft_handle handle);
+
 // ---- On the realm's own thread ----
 
 // Ends a live handle at once, whatever its references, or one whose object was collected: the slot is free again

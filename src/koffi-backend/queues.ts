@@ -151,7 +151,7 @@ export class Queues {
   #drop(completion: Pointer): void {
     const view = load(completion, COMPLETION_BYTES);
     if (view.getUint32(RESULT, true) === TYPES.handle)
-      this.#process.slots.release(handleOf(view.getBigUint64(RESULT + 8, true)));
+      this.#process.slots.drop(handleOf(view.getBigUint64(RESULT + 8, true)));
     freeValue(completion + BigInt(RESULT));
     libc().free(completion);
   }

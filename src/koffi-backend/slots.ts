@@ -205,6 +205,12 @@ export class Slots<R extends Owner> {
     return status === MOVED_AWAY ? target.block.links[target.slot * 2 + 1]! : status;
   }
 
+  /** Gives back a reference that haft holds for somebody: the object may have moved on since. */
+  drop(handle: number | bigint): void {
+    let now = handle;
+    while (this.release(now) === MOVED_AWAY) now = this.moved(now);
+  }
+
   letGo(handle: number, realm: R): void {
     const target = this.locate(handle);
     if (typeof target === 'number' || target.realm !== realm) return;
@@ -296,8 +302,7 @@ export class Slots<R extends Owner> {
   #giveBackMoved(block: SlotBlock, slot: number): void {
     if (referencesOf(block, slot) === 0) return;
     block.words[slot * WORDS]! &= ~REFERENCES_MAX;
-    let now = block.links[slot * 2 + 1]!;
-    while (this.release(now) === MOVED_AWAY) now = this.moved(now);
+    this.drop(block.links[slot * 2 + 1]!);
   }
 
   // The slot's next life: free with the next generation, or retired if that is the first again.

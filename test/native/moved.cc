@@ -70,6 +70,30 @@ void what_it_answers() {
     CHECK_STATUS(check(after), HAFT_E_STALE);
   }
 
+  say("a completion that nobody takes gives its reference back where the object is now");
+  {
+    const haft_kind kind = define_kind("taken along");
+    const haft_handle before = from.create(kind), after = to.create(kind);
+    from.handler = [](const Message &m) {
+      CHECK_STATUS(slot_retain(m.handle), HAFT_OK);
+      return Answer::handle(m.handle);
+    };
+    haft_queue queue;
+    int descriptor;
+    CHECK_STATUS(queue_open(&queue, &descriptor), HAFT_OK);
+    const haft_completer completer = {sizeof completer, nullptr, queue, nullptr};
+    CHECK_STATUS(call_async<1>(before, HAFT_OP(kind, 0), nullptr, 0, -1, &completer), HAFT_OK);
+    from.drain();
+    CHECK(references_of(before) == 2);
+    CHECK_STATUS(from.move(before, after), HAFT_OK);
+    CHECK(references_of(after) == 2);
+    CHECK_STATUS(queue_close(queue), HAFT_OK);
+    CHECK(references_of(after) == 1);
+    CHECK_STATUS(slot_release(after), HAFT_OK);
+    from.forget_moved(before);
+    from.handler = [](const Message &) { return Answer(); };
+  }
+
   say("and where it went when the object moves on");
   {
     Consumer third;

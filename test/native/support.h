@@ -59,6 +59,9 @@ inline uint64_t seed() {
   fprintf(stderr, "%s:%d: %s%s%s\n  in %s, HAFT_STRESS_SEED=%" PRIu64 "\n", file, line, what, more.empty() ? "" : ": ",
           more.c_str(), topic.load(), seed());
   fflush(stderr);
+#ifdef HAFT_FUZZ
+  abort();  // the fuzzer keeps the input
+#endif
   _Exit(1);  // other threads are still at work
 }
 

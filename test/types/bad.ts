@@ -1,5 +1,5 @@
 // What must not compile: each line behind `@ts-expect-error` is an error, or that comment is one.
-import { type ErrorCode, type Handle, HandleTable, kind, Registry } from 'haft';
+import { type ErrorCode, HaftError, type Handle, HandleTable, kind, Registry } from 'haft';
 
 class Counter {
   total = 0;
@@ -159,3 +159,13 @@ groups.bind({ step: () => {} }).pointer.other;
 table.trampolines({ step: { args: ['void *'], returns: 'int', userData: 0 } });
 // @ts-expect-error
 table.invoke((n: number) => n, 'text');
+
+// The rule of an error is a number or nothing, and nobody's to change.
+// @ts-expect-error
+export const rule: number = new HaftError('HAFT_E_STALE').rule;
+// @ts-expect-error
+export const named: string | undefined = new HaftError('HAFT_E_STALE').rule;
+// @ts-expect-error
+new HaftError('HAFT_E_STALE').rule = 2;
+// @ts-expect-error
+new HaftError('HAFT_E_ARGUMENT', { rule: 'seven' });

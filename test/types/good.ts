@@ -1,5 +1,5 @@
 // What must compile. Checked by ../types.test.ts, never run.
-import { api, type Handle, HandleTable, kind, type NativeApi, type Plugin, Registry } from 'haft';
+import { api, HaftError, type Handle, HandleTable, kind, type NativeApi, type Plugin, Registry } from 'haft';
 
 class Counter {
   total = 0;
@@ -163,3 +163,7 @@ for (const table of [new Registry(), new HandleTable()]) {
   const sum: number = registry.invoke((a: number, b: number) => a + b, 1, 2);
   void [both, notify, sum];
 }
+
+// The pointer rule that an error is about, if it is about one.
+export const broken: number | undefined = new HaftError('HAFT_E_STALE').rule;
+export const own: number | undefined = new HaftError('HAFT_E_ARGUMENT', { rule: 7 }).rule;
