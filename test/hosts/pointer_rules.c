@@ -34,7 +34,7 @@ static haft_status used_after_release(void) {
 }
 static haft_status kept_without_retain(void) {
   Target t = target("bystander", "touch");
-  return post(make("deleted"), t.op, NULL, 0);
+  return post(ended("deleted"), t.op, NULL, 0);
 }
 static haft_status released_twice(void) {
   const haft_handle mine = make("live");
@@ -175,7 +175,7 @@ static haft_status own_wait(void) {
 }
 static haft_status after_close(void) {
   Target t = target("bystander", "touch");
-  return post(make("closed"), t.op, NULL, 0);
+  return post(ended("closed"), t.op, NULL, 0);
 }
 static haft_status in_a_child(void) {
   Target t = target("bystander", "touch");
@@ -234,6 +234,8 @@ static const struct {
 static void breaks(void) {
   for (size_t i = 0; i < COUNT(breaches); i++) {
     if (arguments_count > 2 && strcmp(arguments[2], breaches[i].name) != 0) continue;
+    /* At level 2 each of the four million retains keeps a stack, which takes minutes. */
+    if (breaches[i].act == never_released && haft_check_level() == 2) continue;
     const haft_status status = breaches[i].act();
     if (!breaches[i].says) say(breaches[i].name, status);
   }

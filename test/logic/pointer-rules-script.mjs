@@ -78,6 +78,8 @@ const breaches = {
 
 for (const [name, act] of Object.entries(breaches)) {
   if (process.argv[2] !== undefined && process.argv[2] !== name) continue;
+  // At level 2 each of the four million retains keeps a stack, which takes minutes.
+  if (name === 'never released' && process.env.HAFTCHECK === '2') continue;
   try {
     await act();
     console.log(`${name}: HAFT_OK 0`);
