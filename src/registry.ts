@@ -2,62 +2,39 @@
 import { EventEmitter } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { backend } from './backend.js';
-import type { NativeApi, NativeRealm } from './binding.js';
+import type { NativeApi } from './binding.js';
 import { closes, drained, opened } from './channels.js';
 import { checkLevel } from './checks.js';
 import { Closures, type ClosureTable, type Place } from './closures.js';
 import { type Collectable, type Collected, Collector } from './collector.js';
-import {
-  BLOCK_BITS,
-  BLOCK_SLOTS,
-  EXCHANGE,
-  EXCHANGE_FLAG,
-  EXCHANGE_HANDLE,
-  EXCHANGE_LIST,
-  EXCHANGE_STATUS,
-  NAMES,
-  STATUSES,
-} from './constants.js';
+import { STATUSES } from './constants.js';
 import { type Counters, countersOf, sumOf } from './counters.js';
 import { Departed, type DepartedTable } from './departed.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import { EVENT, Events } from './events.js';
 import type { Handle } from './handle.js';
-import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
-import { Handles, type Stats } from './handles.js';
-import { DEED, type HandleHistory, Histories, stackText } from './history.js';
-import { enter, leave } from './insides.js';
+import { isInHandleRange, normalize } from './handle.js';
+import type { Stats } from './handles.js';
+import { DEED } from './history.js';
+import { enter, type Insides, leave } from './insides.js';
 import { serveInspection } from './inspect/server.js';
 import { brokenMirror } from './invariants.js';
-import { type Kind, type Signatures, signatureText } from './kind.js';
+import type { Kind, Op } from './kind.js';
 import { isKoffiThere, koffi } from './koffi.js';
 import { copyOf, joinKoffi, type Koffi, leaveKoffi } from './koffi-way.js';
 import { checkLeakSetting, tellLeaks } from './leaks.js';
 import { Mailboxes, type Receiver } from './mailbox.js';
-import { Block, Mirror } from './mirror.js';
 import { type Movable, Mover } from './move.js';
 import { registryClosed, registryOpened } from './open-registries.js';
 import { signalOf } from './options.js';
 import { type Crowded, Overflows } from './overflow.js';
-import { type Memory, MemoryKind, type Pin, type Pinnable, Pins } from './pins.js';
+import { MemoryKind } from './pins.js';
 import { type Plugin, Plugins } from './plugin.js';
-import {
-  type KnownHistory,
-  makeReport,
-  type RegistryReport,
-  type Reportable,
-  type ReportOptions,
-} from './report.js';
+import { RealmTable } from './realm-table.js';
+import { makeReport, type RegistryReport, type Reportable, type ReportOptions } from './report.js';
 import type { Complete, SignatureType, TrampolineOptions, UserDataPlace } from './shape.js';
 import { trace } from './trace.js';
 import { Trampoline, TrampolineGroup } from './trampoline.js';
-import { Weaks } from './weak.js';
-
-const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
-const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
-const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
-const LIST_WORD = (EXCHANGE >> 2) + EXCHANGE_LIST;
-const LABEL_BYTES = 63;
 
 /** Where an error came from. */
 export interface ErrorContext {
@@ -86,46 +63,28 @@ export interface RegistryStats extends Stats, Counters {
  * The objects that native code, on any thread, may hold by handle, call, and release. Each is a realm of its own: its
  * handles are valid in C in the whole process, and in JavaScript with this registry only.
  */
-export class Registry extends Handles {
+export class Registry extends RealmTable {
   /** `haft_realm` in C. */
   readonly id: number;
-  readonly #mirror: Mirror;
-  readonly #native: NativeRealm;
-  readonly #i32: Int32Array;
-  readonly #f64: Float64Array;
   readonly #mailboxes: Mailboxes;
   readonly #events = new EventEmitter();
-  /** By the kind's number in the process. */
-  readonly #kinds: (Kind | undefined)[] = [];
-  readonly #alike = new Map<Kind, number>();
   /** The copy of koffi in use: see `copyOf`. */
   #koffi: unknown;
   readonly #waits: Events;
   readonly #collector: Collector;
   readonly #mover: Mover;
   readonly #departed: Departed;
-  /** Handles of haft's own, which nobody else counts. */
-  readonly #own = new Set<number>();
-  /** Handles that are meant to live as long as the registry. */
-  readonly #kept = new Set<number>();
+  readonly #insides: Insides & Crowded & Reportable;
   readonly #overflows: Overflows;
   /** Its listeners hear that it closes: they may call `close` too. */
   #closes = false;
   readonly #plugins = new Plugins();
   #finalCounters: Float64Array | undefined;
-  #retired = 0;
-  #reclaimed = 0;
   #references = 0;
   #promises = 0;
   readonly #closures: Closures;
-  readonly #weaks: Weaks;
-  readonly #pins: Pins;
-  /** Weak handles and pins that have not ended: while there are none, nobody looks for them. */
-  #special = 0;
   /** How often `collect` was asked for while it is traced. */
   #collects = 0;
-  /** Level 2 only. */
-  readonly #histories: Histories | undefined;
 
   /**
    * @throws HaftError `HAFT_E_UNSUPPORTED` or `HAFT_E_BACKEND` when neither the addon nor koffi can serve, `HAFT_E_SLOTS`
@@ -139,13 +98,8 @@ export class Registry extends Handles {
       () => this.#closures.runFromAddon(),
     );
     if (typeof native === 'number') throw errorOfStatus(native);
-    super();
-    this.#mirror = new Mirror(native.blockBase, native.generationMask);
-    this.#native = native;
+    super(native);
     this.id = native.id;
-    this.#i32 = new Int32Array(native.buffer);
-    this.#f64 = new Float64Array(native.buffer);
-    this.#histories = checkLevel === 2 ? new Histories(native) : undefined;
     this.#mailboxes = new Mailboxes(native, this.#receiver());
     this.#waits = new Events(
       native,
@@ -156,30 +110,11 @@ export class Registry extends Handles {
     this.#mover = new Mover(this.#movable());
     this.#closures = new Closures(this.#closureTable());
     this.#departed = new Departed(this.#departedTable());
-    this.#overflows = new Overflows(this.#crowded());
-    registryOpened(this, this.#reportable());
+    this.#insides = this.#makeInsides();
+    this.#overflows = new Overflows(this.#insides);
+    registryOpened(this, this.#insides);
+    enter(this, this.#insides);
     if (opened.isHeard) opened.tell({ registry: this });
-    enter(this, {
-      native,
-      mirror: this.#mirror,
-      mailboxes: this.#mailboxes,
-      kindName: (number) => this.#kinds[number]?.name ?? '',
-      opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
-      isOwn: (handle) => this.#own.has(handle),
-      isClosed: () => this.closed,
-    });
-    this.#weaks = new Weaks(native, this.#mirror);
-    this.#pins = new Pins({
-      native,
-      owners: this.owners,
-      create: (memory) => {
-        const handle = this.create(memory, MemoryKind);
-        this.#special++;
-        return handle;
-      },
-      end: (handle) => this.endIfAlive(handle),
-      report: (error, handle) => this.#report(error, handle, { kindName: MemoryKind.name, name: 'pin' }),
-    });
     trace?.instant('open registry', { realm: this.id });
   }
 
@@ -189,7 +124,7 @@ export class Registry extends Handles {
       if (drained.isHeard) this.#tellDrain(() => this.#mailboxes.drain());
       else this.#mailboxes.drain();
     }
-    if (checkLevel === 2 && this.#special > 0) this.#pins.check();
+    if (checkLevel === 2 && this.special > 0) this.pins.check();
     if (!this.closed && this.#collector.active) this.#collector.step();
   }
 
@@ -251,7 +186,7 @@ export class Registry extends Handles {
     }
     const copy = copyOf(koffi);
     if (this.#koffi === copy) return this;
-    this.#native.useKoffi(joinKoffi(koffi, this.#closures));
+    this.native.useKoffi(joinKoffi(koffi, this.#closures));
     leaveKoffi(this.#koffi, this.#closures);
     this.#koffi = copy;
     return this;
@@ -402,7 +337,7 @@ export class Registry extends Handles {
   ): Promise<Handle<T>> {
     const object = this.get(handle);
     if (realm === this.id) return handle;
-    if (this.#special > 0 && this.#weaks.has(handle)) {
+    if (this.special > 0 && this.weaks.has(handle)) {
       throw new HaftError('HAFT_E_ARGUMENT', {
         handle,
         message: 'a weak handle cannot be moved: nothing would keep the object in the other realm',
@@ -415,7 +350,7 @@ export class Registry extends Handles {
         next: 'give a whole number above 0',
       });
     }
-    const kind = this.#kinds[this.kindNumberOf(handle)];
+    const kind = this.kinds[this.kindNumberOf(handle)];
     const now = await this.#mover.move(handle, object as object, kind, realm, timeoutMilliseconds);
     return now as Handle<T>;
   }
@@ -433,114 +368,6 @@ export class Registry extends Handles {
     const { status, now } = this.#departed.whereNow(known);
     if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle });
     return now as Handle<T>;
-  }
-
-  /**
-   * A handle that keeps nothing alive: for C that may use an object while it is there, and does not own it. Native code
-   * uses it as any other, until the object is collected: then every use is `HAFT_E_COLLECTED`, in C and here, but for
-   * `release` and `delete`. The last release frees the slot; without one the slot stays taken, and no more than that.
-   *
-   * It carries one reference, as what `create` issues. The same object may have any number of them, and others that are not
-   * weak. It cannot be moved.
-   *
-   * @throws HaftError as `create`; `HAFT_E_ARGUMENT` for what is neither an object nor a function.
-   */
-  weak<T extends object>(object: T, kind?: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
-    if ((typeof object !== 'object' || object === null) && typeof object !== 'function') {
-      throw new HaftError('HAFT_E_ARGUMENT', {
-        message: 'the value is neither an object nor a function: it is never collected',
-        next: 'use create',
-      });
-    }
-    const handle = this.create(object, kind);
-    this.#weaks.add(handle, object);
-    this.#special++;
-    return handle;
-  }
-
-  /**
-   * Keeps a buffer, or the part of one that a view shows, where it is, for C that goes on using it: see `Pin`. Each call is
-   * a pin of its own.
-   *
-   * From then on Node refuses to transfer the buffer, also after `unpin`: Node 20 copies it instead, 22 and later throw.
-   * What detaches it all the same (`ArrayBuffer.prototype.transfer` in Node 22, a `WebAssembly.Memory` that grows) is told to the
-   * `error` event when the pin ends, or by `unpin`, as `HAFT_E_DETACHED`; at level 2 of HAFTCHECK after the next drain.
-   *
-   * @throws HaftError `HAFT_E_DETACHED` for a buffer that is detached, resizable or growable; `HAFT_E_ARGUMENT` for what is
-   * no buffer; `HAFT_E_SLOTS`, `HAFT_E_CLOSED`.
-   */
-  pin(buffer: Pinnable): Pin {
-    this.requireOpen();
-    return this.#pins.pin(buffer);
-  }
-
-  /**
-   * Of a handle: hands one reference of JavaScript's to native code, as in `Handles`.
-   *
-   * Of a buffer: its memory changes hands, without a copy. JavaScript's buffer is detached, and the handle that comes back
-   * carries one reference, which is native code's: `haft_memory` tells where the memory is, and the last `haft_release` frees
-   * it, soon after.
-   *
-   * @throws HaftError for a buffer: `HAFT_E_DETACHED` if it is detached, `HAFT_E_ARGUMENT` for what is shared, pinned,
-   * a part of a buffer, or not to be transferred; `HAFT_E_SLOTS`, `HAFT_E_CLOSED`.
-   */
-  override transfer<H extends Handle | number | bigint>(handle: H): H;
-  override transfer(buffer: ArrayBuffer | Uint8Array): Handle<Memory>;
-  override transfer(what: Handle | number | bigint | ArrayBuffer | Uint8Array): number | bigint {
-    if (typeof what !== 'object' || what === null) return super.transfer(what);
-    this.requireOpen();
-    const handle = this.#pins.transfer(what);
-    this.transferred(handle);
-    return handle;
-  }
-
-  // Whose reference it is, is native code's to know at level 2 of HAFTCHECK.
-  protected override transferred(handle: number): number {
-    this.#f64[HANDLE_PLACE] = handle;
-    this.#native.transfer(checkLevel === 2 ? stackText() : '');
-    return this.#i32[STATUS_WORD]!;
-  }
-
-  /**
-   * As `retain`, with a label that says what the reference is for: text of 1 to 63 bytes. Reports count by label.
-   * @throws HaftError as `retain`; `HAFT_E_ARGUMENT` for what is no label.
-   */
-  retainAs<H extends Handle | number | bigint>(handle: H, label: string): H {
-    const known = this.#labelled(handle, label);
-    this.#native.retainAs(label);
-    const status = this.#i32[STATUS_WORD]!;
-    if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle: known });
-    return handle;
-  }
-
-  /**
-   * Gives back a reference that has this label. @throws HaftError as `release`; `HAFT_E_OWNER` when the handle has none of
-   * that label; `HAFT_E_ARGUMENT`.
-   */
-  releaseAs(handle: Handle | number | bigint, label: string): void {
-    const known = this.#labelled(handle, label);
-    this.#native.releaseAs(label);
-    const status = this.#i32[STATUS_WORD]!;
-    if (status === STATUSES.HAFT_OK.status) return;
-    const message = `the handle has no reference labelled "${label}"`;
-    const isOwners = status === STATUSES.HAFT_E_OWNER.status;
-    throw errorOfStatus(status, isOwners ? { handle: known, message } : { handle: known });
-  }
-
-  // Puts the handle where native code finds it.
-  #labelled(handle: unknown, label: string): number {
-    const known = this.knownOf(handle);
-    const bytes = typeof label === 'string' ? Buffer.byteLength(label) : 0;
-    if (bytes === 0 || bytes > LABEL_BYTES || label.includes('\0')) {
-      throw new HaftError('HAFT_E_ARGUMENT', {
-        handle: known,
-        message: 'the label is none',
-        next: `give a string of 1 to ${LABEL_BYTES} bytes in UTF-8, without NUL`,
-      });
-    }
-    if (this.#special > 0) this.#weaks.targetOf(known);
-    this.#f64[HANDLE_PLACE] = known;
-    return known;
   }
 
   /**
@@ -573,13 +400,13 @@ export class Registry extends Handles {
 
   /** Numbers about the table and its messages; after `close` as they were at the end. */
   override stats(): RegistryStats {
-    const { slots } = this.#mirror;
-    const live = this.closed ? 0 : this.#mirror.live - this.#own.size;
-    const created = this.#mirror.created - this.#own.size;
+    const { slots } = this.mirror;
+    const live = this.closed ? 0 : this.mirror.live - this.haftsOwn.size;
+    const created = this.mirror.created - this.haftsOwn.size;
     if (!this.closed) this.#mailboxes.publishHeads();
-    const shards = countersOf(this.#finalCounters ?? this.#native.counters());
+    const shards = countersOf(this.#finalCounters ?? this.native.counters());
     const { gone } = this.#mailboxes;
-    return { live, created, retired: this.#retired, slots, ...sumOf(shards), gone, shards };
+    return { live, created, retired: this.retired, slots, ...sumOf(shards), gone, shards };
   }
 
   /**
@@ -589,14 +416,7 @@ export class Registry extends Handles {
    */
   report(options?: ReportOptions): RegistryReport {
     this.requireOpen();
-    return makeReport(this.#reportable(), options);
-  }
-
-  /** Says that a handle is meant to live until the registry closes: it is no leak. @throws HaftError as `get`. */
-  keep<H extends Handle | number | bigint>(handle: H): H {
-    this.get(handle as Handle);
-    this.#kept.add(Number(handle));
-    return handle;
+    return makeReport(this.#insides, options);
   }
 
   /**
@@ -607,215 +427,63 @@ export class Registry extends Handles {
     if (this.closed || this.#closes) return;
     this.#closes = true;
     if (closes.isHeard) closes.tell({ registry: this });
-    tellLeaks(this, this.#reportable(), 'close');
+    tellLeaks(this, this.#insides, 'close');
     registryClosed(this);
     leave(this);
-    this.#pins.close();
+    this.pins.close();
     this.#departed.close();
     this.#mailboxes.close();
-    this.#finalCounters = this.#native.close();
+    this.#finalCounters = this.native.close();
     this.#waits.close();
     this.#collector.close();
     this.#mover.close();
     this.#closures.close();
     leaveKoffi(this.#koffi, this.#closures);
-    this.#mirror.clear();
-    this.#weaks.close();
-    this.#special = 0;
+    this.mirror.clear();
+    this.weaks.close();
+    this.special = 0;
     super.close();
     trace?.instant('close registry', { realm: this.id });
   }
 
-  // ---- What the base class needs ----
+  // ---- What the table needs ----
 
-  protected holds(handle: number): boolean {
-    const block = this.#mirror.blockOf(handle & INDEX_MASK);
-    return block !== undefined && block.handles[handle & SLOT_MASK] === handle;
-  }
-
-  protected objectOf(handle: number): unknown {
-    return this.#mirror.blockOf(handle & INDEX_MASK)!.values[handle & SLOT_MASK];
-  }
-
-  protected kindNumberOf(handle: number): number {
-    return this.#mirror.blockOf(handle & INDEX_MASK)!.kinds[handle & SLOT_MASK]!;
-  }
-
-  protected override isWeak(handle: number): boolean {
-    return this.#special > 0 && this.#weaks.has(handle);
-  }
-
-  protected override weakTarget(handle: number): object | undefined {
-    return this.#special > 0 ? this.#weaks.targetOf(handle) : undefined;
-  }
-
-  protected issue(value: unknown, kind: number): number {
-    if (this.#mirror.freeCount === 0) this.#grow();
-    const handle = this.#mirror.publish(value, kind);
-    if (this.#histories !== undefined) this.#histories.note(handle, DEED.create);
-    return handle;
-  }
-
-  #grow(): void {
-    this.requireOpen();
-    // P4: slots that were released but not yet freed come first.
+  protected override reclaim(): void {
     this.#mailboxes.reclaim();
-    while (this.#mirror.freeCount === 0) {
-      const buffer = this.#native.takeBlock();
-      const number = this.#i32[FLAG_WORD]!;
-      if (buffer === undefined) {
-        this.#departed.forget();
-        if (this.#mirror.freeCount === 0) {
-          throw new HaftError('HAFT_E_SLOTS', { message: this.#overflows.table() });
-        }
-        continue;
-      }
-      this.#mirror.addBlock(number, new Block(new Int32Array(buffer)));
-    }
   }
 
-  protected numberOf(kind: Kind): number {
-    const { number } = kind;
-    return this.#kinds[number] === kind ? number : (this.#alike.get(kind) ?? this.#define(kind));
+  protected override makeRoom(): void {
+    this.#departed.forget();
   }
 
-  #define(kind: Kind): number {
-    const ops = kind.ops.map(({ name }) => `${name}\0`).join('');
-    const signatures = kind.ops.map(({ signature }) => `${signatureText(signature)}\0`).join('');
-    const number = backend().defineKind(kind.name, kind.fingerprint, ops, signatures);
-    if (number < 0) throw errorOfStatus(number, { kind: kind.name });
-    while (this.#kinds.length <= number) this.#kinds.push(undefined); // no holes: a sparse array is a hash table
-    // Two kinds that are alike in name and signatures are one: the first one's ops serve both.
-    if (this.#kinds[number] === undefined) {
-      this.#kinds[number] = kind;
-      kind.number = number;
-    } else {
-      if (!this.#kinds[number].hasOptionsOf(kind)) {
-        const message = 'the registry knows a kind of this name and these signatures, with other options';
-        const next = 'define it once, and share the kind';
-        throw new HaftError('HAFT_E_ARGUMENT', { kind: kind.name, message, next });
-      }
-      this.#alike.set(kind, number);
-    }
-    return number;
+  protected override fullTable(): string {
+    return this.#overflows.table();
   }
 
-  protected kindOfNumber(number: number): Kind | undefined {
-    return this.#kinds[number];
+  protected override ended(kind: number): void {
+    this.#closures.ended(kind);
   }
 
-  protected end(handle: number): number {
-    const index = handle & INDEX_MASK;
-    const block = this.#mirror.blockOf(index)!;
-    if ((block.lives > 0 || this.#hasLives(block, index)) && this.#mirror.end(block, index & SLOT_MASK)) {
-      this.#drop(index, false, DEED.delete);
-      return STATUSES.HAFT_OK.status;
-    }
-    this.#f64[HANDLE_PLACE] = handle;
-    this.#native.remove();
-    const status = this.#i32[STATUS_WORD]!;
-    if (status === STATUSES.HAFT_OK.status) this.#drop(index, this.#i32[FLAG_WORD] !== 0, DEED.delete);
-    return status;
-  }
-
-  // Whether no slot of the block can have come round by now. Not asked each time while one is about to.
-  #hasLives(block: Block, index: number): boolean {
-    if (block.lives < 0) {
-      block.lives++;
-      return false;
-    }
-    this.#i32[FLAG_WORD] = index >>> BLOCK_BITS;
-    this.#native.livesLeft();
-    block.lives = this.#i32[FLAG_WORD]! || -BLOCK_SLOTS;
-    return block.lives > 0;
-  }
-
-  // The slot of a handle that has ended is free again, or retired.
-  #drop(index: number, retired: boolean, why: 5 | 6): void {
-    const block = this.#mirror.blockOf(index)!;
-    const slot = index & SLOT_MASK;
-    if (this.#special > 0) this.#endSpecial(block, index);
-    if (this.#histories !== undefined) this.#histories.note(block.handles[slot]!, why);
-    this.forgotten(block.handles[slot]!, block.values[slot]);
-    if (this.#kept.size > 0) this.#kept.delete(block.handles[slot]!);
-    this.#closures.ended(block.kinds[slot]!);
-    this.#mirror.drop(block, slot);
-    if (retired) this.#retired++;
-    else this.#mirror.giveBack(index);
-  }
-
-  #endSpecial(block: Block, index: number): void {
-    const weak = this.#weaks.ended(index);
-    if (weak !== undefined) block.handles[index & SLOT_MASK] = weak; // whose end is told
-    if (weak !== undefined || this.#pins.ended(index)) this.#special--;
-  }
-
-  protected addReference(handle: number, why: 'retain' | 'intern'): number {
-    if (this.#special > 0) this.#weaks.targetOf(handle); // to native code it may be live still
-    if (this.#histories !== undefined) return this.#histories.note(handle, DEED[why]);
-    this.#f64[HANDLE_PLACE] = handle;
-    this.#native.retain();
-    return this.#i32[STATUS_WORD]!;
-  }
-
-  protected dropReference(handle: number): number {
-    if (this.#histories !== undefined) return this.#histories.note(handle, DEED.release);
-    this.#f64[HANDLE_PLACE] = handle;
-    this.#native.release();
-    return this.#i32[STATUS_WORD]!;
-  }
-
-  protected override withHistory(error: HaftError, handle: number): HaftError {
-    if (this.#histories !== undefined && error.rule !== undefined && !this.closed)
-      error.stack += this.#histories.lines(handle);
-    return error;
-  }
-
-  /** @internal What is known of a handle, one that has ended included; `undefined` below level 2. */
-  historyOf(handle: Handle | number | bigint): HandleHistory | undefined {
-    const known = normalize(handle);
-    if (this.closed || !isInHandleRange(known)) return undefined;
-    return this.#histories?.of(known);
+  protected override reportMemory(error: HaftError, handle: number): void {
+    this.#report(error, handle, { kindName: MemoryKind.name, name: 'pin' });
   }
 
   // Level 2: the whole table is walked after each drain. Who hears of it is the `error` event, or the process.
   #checkInvariants(): void {
-    const broken = this.#native.walk() ?? brokenMirror(this.#mirror, (index) => this.#weaks.at(index));
+    const broken = this.native.walk() ?? brokenMirror(this.mirror, (index) => this.weaks.at(index));
     if (broken === undefined) return;
-    this.#native.tellBroken(broken);
+    this.native.tellBroken(broken);
     const next = 'some code has written into memory that is not its own: run it under AddressSanitizer';
     const error = new HaftError('HAFT_E_INTERNAL', { message: broken, next });
     this.#report(error, 0, { kindName: '', name: 'drain' });
-  }
-
-  // What native code says of a handle.
-  #checked(handle: number): number {
-    this.#f64[HANDLE_PLACE] = handle;
-    this.#native.check();
-    return this.#i32[STATUS_WORD]!;
-  }
-
-  protected diagnose(handle: number): number {
-    const status = this.#checked(handle);
-    return status === STATUSES.HAFT_OK.status ? STATUSES.HAFT_E_STALE.status : status;
-  }
-
-  protected override publishName(name: string, handle: number): void {
-    this.#f64[HANDLE_PLACE] = handle;
-    this.#native.publish(name);
-    const status = this.#i32[STATUS_WORD]!;
-    if (status === STATUSES.HAFT_E_SLOTS.status) {
-      throw new HaftError('HAFT_E_SLOTS', { handle, message: `a realm has at most ${NAMES} names` });
-    }
-    if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle });
   }
 
   // ---- What the drain needs ----
 
   #receiver(): Receiver {
     return {
-      mirror: this.#mirror,
-      opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
+      mirror: this.mirror,
+      opOf: (number) => this.#opOf(number),
       reportError: (error, handle, op) => this.#report(error, handle, op),
       threw: (error, handle, op) => this.#closures.threwHere(error, handle, op),
       reportGone: (handle, op) => {
@@ -836,7 +504,7 @@ export class Registry extends Handles {
         if (this.#events.listenerCount('error') === 0) return;
         this.#report(new HaftError(code, { handle, kind: op.kindName, message }), handle, op);
       },
-      freeReleased: () => this.#freeReleased(),
+      freeReleased: () => this.freeReleased(),
       mailboxFull: (shard, head) => this.#overflows.mailbox(shard, head),
       drained: checkLevel === 2 ? () => this.#checkInvariants() : undefined,
       happened: (events) => this.#waits.happened(events),
@@ -860,35 +528,14 @@ export class Registry extends Handles {
     }
   }
 
-  #freeReleased(): void {
-    for (;;) {
-      this.#native.freeReleased();
-      const count = this.#i32[FLAG_WORD]!;
-      if (count === 0) return;
-      for (let i = 0; i < count; i++) {
-        const freed = this.#i32[LIST_WORD + i]!;
-        this.#reclaimed++;
-        if (freed < 0) this.#drop(-1 - freed, true, DEED.drop);
-        else this.#drop(freed, false, DEED.drop);
-      }
-    }
-  }
-
-  #createOwn<T>(object: T, of: Kind<T, never> | Kind<T, Signatures>): Handle<T> {
-    const handle = this.create(object, of);
-    this.#own.add(handle);
-    this.#histories?.note(handle, DEED.createOwn);
-    return handle;
-  }
-
   #closureTable(): ClosureTable {
     return {
-      native: this.#native,
+      native: this.native,
       numberOf: (of) => this.numberOf(of),
-      kindOfNumber: (number) => this.#kinds[number],
+      kindOfNumber: (number) => this.kinds[number],
       issue: (value, kindNumber) => {
         const handle = this.issue(value, kindNumber);
-        this.#histories?.note(handle, DEED.createOwn); // C releases it by destroyNotify, if at all
+        this.histories?.note(handle, DEED.createOwn); // C releases it by destroyNotify, if at all
         return handle;
       },
       end: (handle) => {
@@ -896,10 +543,10 @@ export class Registry extends Handles {
       },
       has: (handle) => this.has(handle),
       get: (handle, of) => this.get(handle, of),
-      createOwn: (object, of) => this.#createOwn(object, of),
+      createOwn: (object, of) => this.createOwn(object, of),
       isClosed: () => this.closed,
       isHeard: () => this.#events.listenerCount('error') > 0,
-      isLive: (handle) => this.#checked(handle) === STATUSES.HAFT_OK.status,
+      isLive: (handle) => this.checked(handle) === STATUSES.HAFT_OK.status,
       mailboxes: this.#mailboxes,
       report: (error, handle, place) => this.#report(error, handle, place),
       changed: () => this.#updateRef(),
@@ -908,11 +555,11 @@ export class Registry extends Handles {
 
   #movable(): Movable {
     return {
-      native: this.#native,
+      native: this.native,
       check: (handle) => void this.get(handle as Handle),
       numberOf: (kind) => this.numberOf(kind),
       create: (object, kind) => this.create(object, kind),
-      createOwn: (object, kind) => this.#createOwn(object, kind),
+      createOwn: (object, kind) => this.createOwn(object, kind),
       hold: (handle) => this.#mailboxes.hold(handle),
       unhold: (handle) => {
         if (!this.closed) this.#mailboxes.unhold(handle);
@@ -924,84 +571,74 @@ export class Registry extends Handles {
 
   #departedTable(): DepartedTable {
     return {
-      native: this.#native,
-      mirror: this.#mirror,
+      native: this.native,
+      mirror: this.mirror,
       mailboxes: this.#mailboxes,
-      kindOfNumber: (number) => this.#kinds[number]!,
+      kindOfNumber: (number) => this.kinds[number]!,
       forgotten: (handle, value) => this.forgotten(handle, value),
       report: (error, handle, op) => this.#report(error, handle, op),
-      retired: () => this.#retired++,
+      retired: () => this.retired++,
     };
   }
 
   #collectable(): Collectable {
     return {
-      mirror: this.#mirror,
+      mirror: this.mirror,
       reclaim: () => {
         this.#mailboxes.reclaim();
-        this.#native.sweepLabels();
+        this.native.sweepLabels();
       },
-      weakAt: (index) => (this.#special > 0 ? this.#weaks.handleAt(index) : undefined),
-      reclaimed: () => this.#reclaimed,
-      isOwn: (handle) => this.#own.has(handle),
-      kindName: (number) => this.#kinds[number]?.name ?? '',
-      giveBlock: (n) => this.#giveBlock(n),
-      comeBack: () => this.#native.ring(),
+      weakAt: (index) => (this.special > 0 ? this.weaks.handleAt(index) : undefined),
+      reclaimed: () => this.reclaimed,
+      isOwn: (handle) => this.haftsOwn.has(handle),
+      kindName: (number) => this.#insides.kindName(number),
+      giveBlock: (n) => this.giveBlock(n),
+      comeBack: () => this.native.ring(),
       changed: () => this.#updateRef(),
       collected: () => this.#waits.happened(EVENT.collected),
     };
   }
 
-  #kindName(number: number): string {
-    return this.#kinds[number]?.name ?? '';
-  }
-
-  #crowded(): Crowded {
+  // What debugging and tests see of it.
+  #makeInsides(): Insides & Crowded & Reportable {
+    const overflows = () => this.#overflows.latest;
     return {
       registry: this,
-      mirror: this.#mirror,
-      i32: this.#i32,
-      f64: this.#f64,
-      kindName: (number) => this.#kindName(number),
-      opOf: (number) => this.#kinds[number >>> 16]!.ops[number & 0xffff]!,
-      counters: () => countersOf(this.#native.counters()),
-    };
-  }
-
-  #reportable(): Reportable {
-    // Level 2 knows more of a handle.
-    const { historyOf } = this as { historyOf?: (handle: number) => KnownHistory | undefined };
-    return {
       id: this.id,
       backend: this.backend,
-      checkLevel: backend().checkLevel,
-      mirror: this.#mirror,
-      overflows: this.#overflows.latest,
+      checkLevel,
+      native: this.native,
+      mirror: this.mirror,
+      mailboxes: this.#mailboxes,
+      i32: new Int32Array(this.native.buffer),
+      f64: new Float64Array(this.native.buffer),
       names: this.named,
-      kindName: (number) => this.#kindName(number),
-      isOwn: (handle) => this.#own.has(handle),
-      isKept: (handle) => this.#kept.has(handle),
+      get overflows() {
+        return overflows();
+      },
+      kindName: (number) => this.kinds[number]?.name ?? '',
+      opOf: (number) => this.#opOf(number),
+      isOwn: (handle) => this.haftsOwn.has(handle),
+      isKept: (handle) => this.kept.has(handle),
+      isClosed: () => this.closed,
+      counters: () => countersOf(this.native.counters()),
       numbers: () => this.stats(),
       labels: () => backend().labels(),
       resultsOut: () => backend().resultsOut(),
-      historyOf: (handle) => historyOf?.call(this, handle),
+      historyOf: (handle) => this.historyOf(handle),
     };
   }
 
-  #giveBlock(n: number): boolean {
-    this.#i32[FLAG_WORD] = n + this.#mirror.base;
-    this.#native.giveBlock();
-    if (this.#i32[FLAG_WORD] === 0) return false;
-    this.#mirror.removeBlock(n);
-    return true;
+  #opOf(number: number): Op {
+    return this.kinds[number >>> 16]!.ops[number & 0xffff]!;
   }
 
   #updateRef(): void {
     if (this.closed) return;
     const held =
       this.#references + this.#promises + this.#waits.waiting + this.#mover.moving + this.#closures.count;
-    if (held > 0 || this.#collector.active) this.#native.ref();
-    else this.#native.unref();
+    if (held > 0 || this.#collector.active) this.native.ref();
+    else this.native.unref();
   }
 }
 
