@@ -19,12 +19,6 @@ namespace {
 
 constexpr unsigned char kPoison = 0xdb;
 
-haft_handle exchanged_handle(const Edge *edge) {
-  double number;
-  memcpy(&number, &edge->realm->exchange[kExchangeHandle], sizeof number);
-  return (haft_handle)number;
-}
-
 // As src/history.ts numbers them.
 enum ScriptDeed : uint32_t { kCreate, kCreateOwn, kRetain, kRelease, kIntern, kDelete, kDrop, kScriptDeeds };
 constexpr const char *kScriptDeedNames[kScriptDeeds] = {"create", "create",  "retain", "release",

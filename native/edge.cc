@@ -131,6 +131,12 @@ void add(Napi::Env env, Napi::Object realm, Edge *edge, const Function &f) {
   realm.Set(f.name, Napi::Value(env, function));
 }
 
+haft_handle exchanged_handle(const Edge *edge) {
+  double number;
+  memcpy(&number, &edge->realm->exchange[kExchangeHandle], sizeof number);
+  return (haft_handle)number;
+}
+
 Edge *edge_of(napi_env env, napi_callback_info info, size_t *argc, napi_value *argv) {
   void *data = nullptr;
   napi_get_cb_info(env, info, argc, argv, nullptr, &data);

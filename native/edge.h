@@ -51,7 +51,6 @@ void add_functions(Napi::Env env, Napi::Object realm, Edge *edge);  // handles, 
 void add_sending(Napi::Env env, Napi::Object realm, Edge *edge);    // messages that JavaScript sends: sending.cc
 void add_trampolines(Napi::Env env, Napi::Object realm, Edge *edge);  // pointers for C libraries: closures.cc
 void add_lifetimes(Napi::Env env, Napi::Object realm, Edge *edge);  // weak handles, pins, labels: lifetimes.cc
-
 void add_checking(Napi::Env env, Napi::Object realm, Edge *edge);  // what level 2 keeps of handles: checking.cc
 
 struct Function {
@@ -60,5 +59,8 @@ struct Function {
 };
 void add(Napi::Env env, Napi::Object realm, Edge *edge, const Function &function);
 Edge *edge_of(napi_env env, napi_callback_info info, size_t *argc = nullptr, napi_value *argv = nullptr);
+
+// The handle that JavaScript has put into the exchange.
+haft_handle exchanged_handle(const Edge *edge);
 
 }  // namespace haft

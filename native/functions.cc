@@ -21,12 +21,6 @@ namespace {
 
 constexpr uint32_t kExchangeListMost = kExchangeWake - kExchangeList;
 
-haft_handle exchanged_handle(const Edge *edge) {
-  double number;
-  memcpy(&number, &edge->realm->exchange[kExchangeHandle], sizeof number);
-  return (haft_handle)number;
-}
-
 haft_handle exchanged_number(const Edge *edge) {
   double number;
   memcpy(&number, &edge->realm->exchange[kExchangeNumber], sizeof number);

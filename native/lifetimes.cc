@@ -12,12 +12,6 @@ namespace {
 
 constexpr size_t kLabelRoom = 72;  // to see that a label is too long
 
-haft_handle exchanged_handle(const Edge *edge) {
-  double number;
-  memcpy(&number, &edge->realm->exchange[kExchangeHandle], sizeof number);
-  return (haft_handle)number;
-}
-
 // The object of a weak handle was collected.
 napi_value collect(napi_env env, napi_callback_info info) {
   Edge *edge = edge_of(env, info);

@@ -201,6 +201,8 @@ haft_status kind_match(const char *name, const char *signatures, haft_kind *kind
   return fail_with(HAFT_E_ABI, HAFT_NULL, difference(name, arena()->kinds[other], signatures));
 }
 
+const char *type_name(uint32_t type) { return kTypeNames[type]; }
+
 const OpTypes &op_types(haft_op op) {
   const Kind &k = arena()->kinds[HAFT_OP_KIND(op)];
   return reinterpret_cast<const OpTypes *>(arena()->text + k.types)[op & 0xffff];

@@ -25,6 +25,7 @@ haft_status op_find(haft_kind kind, const char *name, haft_op *op);
 uint32_t kind_ops(haft_kind kind);  // how many
 // Of an op that the kind has.
 const OpTypes &op_types(haft_op op);
+const char *type_name(uint32_t type);  // of a haft_type: "f64"
 std::string op_text(haft_op op);  // "Counter.add", whatever the number
 
 // The breaker of a kind in a realm: while it is open, until a time of the monotonic clock, nothing is sent. A kind

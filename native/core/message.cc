@@ -62,8 +62,6 @@ haft_status check_arg(uint64_t realm_id, const haft_value &v) {
   return status;
 }
 
-constexpr const char *kTypeNames[] = {"void", "f64", "i32", "u32", "i64", "bool", "handle", "str", "bytes"};
-
 // Numbers may stand for one another where nothing is lost, as JavaScript reads them (src/wire.ts).
 bool fits(uint32_t declared, const haft_value &v) {
   if (v.type == declared) return true;
@@ -96,7 +94,7 @@ __attribute__((noinline)) haft_status misfit(haft_op op, const OpTypes &types, c
     const uint32_t declared = types.args >> (4 * i) & 15;
     if (fits(declared, args[i])) continue;
     const std::string text = "argument " + std::to_string(i + 1) + " of " + op_text(op) + " is " +
-                             kTypeNames[args[i].type] + ", not " + kTypeNames[declared];
+                             type_name(args[i].type) + ", not " + type_name(declared);
     return fail_with(HAFT_E_ARGUMENT, HAFT_NULL, text, kRuleArguments);
   }
   return HAFT_OK;
