@@ -106,7 +106,7 @@ export function tellLeaks(registry: Registry, table: Reportable, at: LeakReport[
 
 function write(report: LeakReport, file: string | undefined): void {
   if (file === undefined) {
-    writeAll(2, `${formatLeaks(report)}\n`);
+    say(formatLeaks(report));
     return;
   }
   try {
@@ -117,9 +117,17 @@ function write(report: LeakReport, file: string | undefined): void {
     } finally {
       closeSync(to);
     }
-    writeAll(2, `haft: ${report.leaked} leaked; "haft inspect ${file}" shows them\n`);
+    say(`haft: ${report.leaked} leaked; "haft inspect ${file}" shows them`);
   } catch (error) {
-    writeAll(2, `haft: ${file} cannot be written (${(error as Error).message})\n${formatLeaks(report)}\n`);
+    say(`haft: ${file} cannot be written (${(error as Error).message})\n${formatLeaks(report)}`);
+  }
+}
+
+function say(text: string): void {
+  try {
+    writeAll(2, `${text}\n`);
+  } catch {
+    // nobody reads
   }
 }
 
@@ -131,7 +139,7 @@ function writeAll(to: number, text: string): void {
     try {
       at += writeSync(to, bytes, at);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') return; // nobody reads
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       tries++;
       Atomics.wait(pause, 0, 0, 10);
     }

@@ -114,8 +114,8 @@ export class Registry extends RealmTable {
     this.#overflows = new Overflows(this.#insides);
     registryOpened(this, this.#insides);
     enter(this, this.#insides);
-    if (opened.isHeard) opened.tell({ registry: this });
     trace?.instant('open registry', { realm: this.id });
+    if (opened.isHeard) opened.tell({ registry: this }); // whose listeners may use all of it
   }
 
   #answerDoorbell(): void {

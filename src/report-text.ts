@@ -57,7 +57,7 @@ export function formatReport(report: RegistryReport): string {
   if (handles.length > 0) {
     lines.push(
       handles.length < totals.live
-        ? `The ${wholeText(handles.length)} oldest of ${wholeText(totals.live)} handles:`
+        ? `The ${handles.length === 1 ? '' : `${wholeText(handles.length)} `}oldest of ${wholeText(totals.live)} handles:`
         : 'The handles, the oldest first:',
       ...handleLines(handles),
       '',
@@ -128,8 +128,10 @@ function handleLines(handles: readonly HandleReport[]): string[] {
 function useLines(what: string, use: HandleUse | undefined): string[] {
   if (use === undefined) return [];
   const left = use.stack.length - FRAMES;
+  const where = use.thread === 0 ? 'a thread of C' : `thread ${use.thread}`;
+  const ago = `${durationText(use.agoMilliseconds)} ago`;
   return [
-    cut(`${HISTORY_INDENT}${what}: ${plain(use.what)} on thread ${use.thread}`, TEXT_COLUMNS),
+    cut(`${HISTORY_INDENT}${what} ${ago}: ${plain(use.what)} on ${where}`, TEXT_COLUMNS),
     ...use.stack.slice(0, FRAMES).map((frame) => frameText(plain(frame).trim())),
     ...(left > 0 ? [`${HISTORY_INDENT}  and ${countText(left, 'more frame')}`] : []),
   ];
@@ -152,7 +154,9 @@ function shardLines(shards: readonly ShardReport[]): string[] {
   const sent = shards.reduce((sum, shard) => sum + shard.sent, 0);
   const fullest = Math.max(0, ...shards.map(({ highestFill }) => highestFill));
   if (sent === 0) return ['Mailboxes: no message was sent.'];
-  const summary = `${countText(sent, 'message')} sent; at most ${wholeText(fullest)} of 1,024 cells in use`;
+  // A drain that finds few messages does not count cells.
+  const fill = fullest === 0 ? 'never more than a few' : `at most ${wholeText(fullest)}`;
+  const summary = `${countText(sent, 'message')} sent; ${fill} of 1,024 cells in use`;
   if (busy.length === 0) return [`Mailboxes: ${summary}; none waits, was refused or came late.`];
   const columns: Column[] = [
     'shard',
@@ -241,7 +245,8 @@ export function formatDifference(difference: Difference): string {
   if (stayed.length > 0) lines.push('Alive in both, the oldest first:', ...handleLines(stayed), '');
   if (arrived.length > 0) lines.push('New:', ...handleLines(arrived), '');
   if (unknown > 0) {
-    const told = 'Both reports tell of the oldest handles only: ask for more of them with --handles.';
+    const told =
+      'A report tells of its oldest handles only: ask for more with --handles, or report({ handles }).';
     lines.push(...wrapped(`${countText(unknown, 'handle')} cannot be compared. ${told}`, ''));
   }
   while (lines.at(-1) === '') lines.pop();

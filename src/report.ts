@@ -1,4 +1,5 @@
 // What a registry holds, as a plain object: for a person, for a file, for a comparison with a later one.
+import { performance } from 'node:perf_hooks';
 import { threadId } from 'node:worker_threads';
 import type { CheckLevel } from './checks.js';
 import type { Counters } from './counters.js';
@@ -12,10 +13,12 @@ import type { Overflow } from './overflow.js';
 export interface HandleUse {
   /** Such as `create`, `haft_retain`. */
   readonly what: string;
-  /** The system's number of the thread. */
+  /** The system's number of the thread; 0: one of C, which koffi does not tell apart. */
   readonly thread: number;
-  /** Milliseconds since the process began. */
+  /** Milliseconds since the process, or the worker, began. */
   readonly at: number;
+  /** How long before the report. */
+  readonly agoMilliseconds: number;
   /** Innermost first. */
   readonly stack: readonly string[];
 }
@@ -105,8 +108,8 @@ export interface ReportOptions {
 
 /** What level 2 knows of a handle. */
 export interface KnownHistory {
-  readonly created?: HandleUse | undefined;
-  readonly lastUse?: HandleUse | undefined;
+  readonly created?: Omit<HandleUse, 'agoMilliseconds'> | undefined;
+  readonly lastUse?: Omit<HandleUse, 'agoMilliseconds'> | undefined;
 }
 
 /** What a report asks of a registry. */
@@ -127,6 +130,8 @@ export interface Reportable {
 }
 
 const HANDLES = 20;
+// As it was when this was loaded, whatever tests put in its place.
+const milliseconds = performance.now.bind(performance);
 
 type Labels = Record<string, number>;
 
@@ -241,8 +246,9 @@ export function survey(
   return { live, references, kinds, handles };
 }
 
-function useOf({ what, thread, at, stack }: HandleUse): HandleUse {
-  return { what, thread, at, stack: [...stack] };
+function useOf({ what, thread, at, stack }: Omit<HandleUse, 'agoMilliseconds'>): HandleUse {
+  const agoMilliseconds = Math.max(0, Math.round(milliseconds() - at));
+  return { what, thread, at, agoMilliseconds, stack: [...stack] };
 }
 
 function addLabels(to: Labels, more: Labels): void {

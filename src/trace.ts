@@ -11,6 +11,9 @@ export type Arguments = Readonly<Record<string, string | number>>;
 
 const FLUSH_CHARACTERS = 64 * 1024;
 const FLUSH_MILLISECONDS = 100;
+// As they were when this was loaded, whatever tests put in their place: the clock is that of native events.
+const nanoseconds = process.hrtime.bigint;
+const every = setInterval;
 
 /** The events of one JavaScript thread. */
 class Trace {
@@ -21,6 +24,13 @@ class Trace {
   /** From now on events are written; those of before are not. @throws HaftError `HAFT_E_ARGUMENT` without a file. */
   open(sink: NativeTrace | undefined): void {
     if (sink === undefined || this.#sink !== undefined) return;
+    const limit = process.env.HAFT_TRACE_MEGABYTES ?? '';
+    if (!/^([1-9]\d{0,8})?$/.test(limit)) {
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        message: `HAFT_TRACE_MEGABYTES is "${limit}"`,
+        next: 'give a whole number of megabytes from 1 on, or leave it out',
+      });
+    }
     if (sink.problem !== undefined) {
       throw new HaftError('HAFT_E_ARGUMENT', {
         message: `the file of HAFT_TRACE cannot be written: ${sink.problem}`,
@@ -32,12 +42,12 @@ class Trace {
     if (isMainThread) this.#put('M', '__metadata', 'process_name', 0n, { name: processName() });
     process.on('exit', () => this.#flush());
     // For native threads' events too, which nothing else writes while all is quiet.
-    setInterval(() => this.#flush(), FLUSH_MILLISECONDS).unref();
+    every(() => this.#flush(), FLUSH_MILLISECONDS).unref();
   }
 
   /** Nanoseconds of the clock that native events have. */
   now(): bigint {
-    return process.hrtime.bigint();
+    return nanoseconds();
   }
 
   /** Something that began then and has ended now. */

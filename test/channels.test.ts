@@ -50,6 +50,20 @@ describe('a registry', () => {
     expect(() => registry.report()).toThrow(HaftError);
   });
 
+  it('that opens can be used as a whole, closed too', () => {
+    const use = (message: unknown) => {
+      const { registry } = message as ChannelMessages['haft:registry.open'];
+      const handles = [registry.create(1), registry.weak({}), registry.pin(new Uint8Array(1)).handle];
+      expect(registry.report().totals.live).toBe(handles.length);
+      registry.drain();
+      registry.close();
+    };
+    subscribe('haft:registry.open', use);
+    listeners.push(() => unsubscribe('haft:registry.open', use));
+    const registry = new Registry();
+    expect(() => registry.report()).toThrow(HaftError);
+  });
+
   it('that had live handles when it closed', () => {
     const leaks = heard('haft:leak');
     const registry = new Registry();

@@ -1,5 +1,5 @@
 // `haft inspect`: live processes with HAFT_INSPECT=1, files, comparisons; who may ask, and what is said when it cannot be.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -168,12 +168,14 @@ describe('a live process', () => {
     const program = await started('for (let i = 0; i < 50_000; i++) registry.create(i);');
     const silent = connect(program.socket());
     const endless = connect(program.socket());
+    const slow = connect(program.socket());
+    const drops = setInterval(() => slow.write('x'), 500);
     const deaf = connect(program.socket());
     deaf.pause();
     deaf.write('{"handles":50000}\n');
     endless.write('x'.repeat(100_000));
     const gone = Promise.all(
-      [silent, endless].map(
+      [silent, endless, slow].map(
         (peer) =>
           new Promise((resolve) => {
             peer.on('error', () => {});
@@ -184,6 +186,7 @@ describe('a live process', () => {
     deaf.on('error', () => {});
     expect((await reportsOf(program.pid)).reports[0]!.totals.live).toBe(50_000);
     await gone;
+    clearInterval(drops);
     program.tell('process.stdin.destroy(); registry.close();'); // its natural end, with the deaf one there
     expect(await program.ended).toBe(0);
     deaf.destroy();
@@ -250,6 +253,40 @@ describe('what cannot be inspected is said in one sentence, with the next step:'
     expect(await refused(process.pid)).toMatch(/is no folder/);
   });
 
+  it('a path that is too long for a socket: no other place is taken for it, but the folder for temporary files', async () => {
+    const long = join(runtime, 'long'.repeat(25));
+    mkdirSync(long, { mode: 0o700 });
+    env.XDG_RUNTIME_DIR = long;
+    const program = await started('registry.create(1);', { TMPDIR: runtime });
+    const asked = await haft(['inspect', String(program.pid)], { env: { ...env, TMPDIR: runtime } });
+    expect(expectExit(asked).stdout).toContain('1 live handle');
+    const temporary = readdirSync(runtime).filter((name) => name.startsWith('haft-'));
+    expect(readdirSync(join(runtime, temporary[0]!))).toEqual([`${program.pid}.0.sock`]);
+    const nowhere = { ...env, TMPDIR: long };
+    const ended = await script(prelude, [], { env: { ...nowhere, HAFT_INSPECT: '1' } });
+    expect(expectExit(ended).stderr).toMatch(
+      /nobody can inspect this process: .* is too long .*; set TMPDIR/,
+    );
+    const refusal = expectExit(await haft(['inspect', String(program.pid)], { env: nowhere }), 1);
+    expect(refusal.stderr).toMatch(
+      /^haft: the sockets .* is too long for the path of a socket; set TMPDIR[^\n]*\n$/,
+    );
+    expect(readdirSync(long)).toEqual([]);
+    expect(readdirSync(runtime).sort()).toEqual([temporary[0], 'long'.repeat(25)]);
+  });
+
+  it('an answer that fails is no exception of the program', async () => {
+    const program = await started('registry.create(1); const { stringify } = JSON;');
+    program.tell(
+      "JSON.stringify = () => { throw new RangeError('Invalid string length'); }; console.log('broken');",
+    );
+    await program.says('broken');
+    expect(await refused(program.pid)).toMatch(/has not answered/);
+    program.tell("JSON.stringify = stringify; console.log('mended');");
+    await program.says('mended');
+    expect((await reportsOf(program.pid)).reports).toHaveLength(1);
+  });
+
   it.skipIf(process.getuid?.() !== 0)("a folder of another user's", async () => {
     mkdirSync(sockets, { mode: 0o700 });
     const { chownSync } = await import('node:fs');
@@ -271,6 +308,7 @@ describe('what cannot be inspected is said in one sentence, with the next step:'
       '{"format":"haft-report-1"}',
       '[1]',
       '{"format":"haft-process-1","reports":[{}]}',
+      '{"format":"haft-leaks-1","when":"","kinds":[],"handles":[{"kind":"","labels":{},"names":[],"created":{}}]}',
     ]) {
       writeFileSync(path, text);
       expect(await refused(path), text).toMatch(/line 1 of .* is no report of haft; give what/);
@@ -297,6 +335,23 @@ describe('files', () => {
     });
     expect(expectExit(await inspect(file)).stdout).toMatch(/^ {2}Row +3 +3 /m);
     expect(await refused(program.pid, '--output', join(runtime, 'no', 'where'))).toMatch(/cannot be written/);
+  });
+
+  it('a reader that goes after the first line gets no error', async () => {
+    const file = join(runtime, 'big.json');
+    const source = `
+      for (let i = 0; i < 5000; i++) registry.create(i);
+      (await import('node:fs')).writeFileSync(${JSON.stringify(file)}, JSON.stringify(registry.report({ handles: 5000 })));`;
+    expectExit(await script(prelude + source, [], { env }));
+    for (const option of ['', '--json']) {
+      const shell = `{ "$0" dist/cli.js inspect "$1" ${option}; echo "code $?" >&2; } | head -1`;
+      const { stdout, stderr } = spawnSync('sh', ['-c', shell, process.execPath, file], {
+        cwd: root,
+        encoding: 'utf8',
+      });
+      expect(stdout.split('\n')).toHaveLength(2);
+      expect(stderr).toBe('code 0\n');
+    }
   });
 
   it('--diff compares with the live process, whichever was made first', async () => {

@@ -1,5 +1,5 @@
 // HAFT_LEAKS: what is told of handles that live at the end, where, and with which exit code.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LeakReport } from 'haft';
@@ -46,6 +46,34 @@ describe.each(['addon', 'koffi'])('on the %s backend', (HAFT_BACKEND) => {
     if (code !== 1) expectNarrow(ended.stderr.trimEnd());
   });
 
+  it('level 2 tells where each was created, and who used it last in native code', async () => {
+    const source = `
+      function makeRow() { return registry.create(new Row(), RowKind); }
+      postMany(makeRow(), opOf(RowKind, 'add'), 1, 0);
+      registry.close();`;
+    for (const HAFT_TRACE of ['', join(folder, 'trace-%p.json')]) {
+      const { stderr } = expectExit(await leaky(source, { ...env, HAFTCHECK: '2', HAFT_TRACE }), 23);
+      expect(stderr).toMatch(/^ {6}created \d+ ms ago: create on thread \d+\n {8}makeRow \(/m);
+      expect(stderr).toMatch(/^ {6}last used \d+ ms ago: haft_post\(Row\.add\) on thread \d+$/m);
+      if (HAFT_BACKEND === 'addon') expect(stderr).toMatch(/^ {8}post_many\+0x[0-9a-f]+ \(debugging\.so\)$/m);
+      expectNarrow(stderr.trimEnd());
+    }
+  });
+
+  it('pins, closures and what is owned are told as all others, and weak ones are not', async () => {
+    const source = `
+      registry.pin(new Uint8Array(1));
+      registry.fn({ args: ['f64'] }, () => {});
+      registry.weak({});
+      registry.trampoline({ args: ['void *'], returns: 'void', userData: 0 }).bind(() => {});
+      process.exit(); // what is bound keeps the process`;
+    const { stderr } = expectExit(await leaky(source, env), 23);
+    expect(stderr).toMatch(/^haft: 3 handles with 3 references still alive at the end$/m);
+    for (const kind of ['haft\\.memory', 'fn\\(f64\\):void', 'trampoline ']) {
+      expect(stderr).toMatch(new RegExp(`^ {2}${kind}.* 1 +1 +\\d+ ms$`, 'm'));
+    }
+  });
+
   it.each([
     ['deleted ones', 'registry.delete(registry.create(1));'],
     ['released ones', 'registry.release(registry.create(1));'],
@@ -54,6 +82,7 @@ describe.each(['addon', 'koffi'])('on the %s backend', (HAFT_BACKEND) => {
     ['published ones', "registry.publish('service', registry.create(1));"],
     ['those of a scope', '{ const scope = registry.scope(); scope.own(registry.create(1)); scope.end(); }'],
     ["haft's own", 'registry.accept();'],
+    ['kept pins', 'registry.keep(registry.pin(new Uint8Array(1)).handle);'],
   ])('no leaks: %s', async (_, source) => {
     for (const end of ['', 'registry.close();']) {
       expect(expectExit(await leaky(source + end, env)).stderr).toBe('');
@@ -172,6 +201,13 @@ describe('in a file', () => {
     const ended = expectExit(await inFile('no/such/folder.json', threeRows), 23);
     expect(ended.stderr).toMatch(/folder\.json cannot be written \(ENOENT.*\nhaft: 3 handles/);
   });
+});
+
+it.runIf(existsSync('/dev/full'))('a file without room: the text goes to standard error', async () => {
+  const full = join(folder, 'full.json');
+  symlinkSync('/dev/full', full);
+  const ended = expectExit(await leaky(threeRows, { HAFT_LEAKS: full }), 23);
+  expect(ended.stderr).toMatch(/full\.json cannot be written \(ENOSPC.*\nhaft: 3 handles/);
 });
 
 it('another value of HAFT_LEAKS is refused by the first registry', async () => {

@@ -306,6 +306,67 @@ describe('the file', () => {
     expect(parseTrace(text).at(-1)!.name).toBe('the trace is full');
   });
 
+  it.each(['addon', 'koffi'])('without room for all of it has whole lines: %s', async (backend) => {
+    const file = newFile();
+    const source = `
+      import { Registry } from 'haft';
+      process.on('SIGXFSZ', () => {});
+      const registry = new Registry();
+      for (let i = 0; i < 2000; i++) registry.drain();
+      registry.close();
+      console.log('ended');`;
+    const env = { ...process.env, NODE_OPTIONS: '', HAFT_TRACE: file, HAFT_BACKEND: backend };
+    const limited = 'ulimit -f 32; exec "$0" --input-type=module --eval "$1"';
+    const ended = spawnSync('sh', ['-c', limited, process.execPath, source], {
+      cwd: root,
+      encoding: 'utf8',
+      env,
+    });
+    expect(ended.stdout).toBe('ended\n');
+    expect(ended.stderr).toMatch(
+      /^haft: HAFT_TRACE: the trace ends here, the file cannot be written: [^\n]+\n$/,
+    );
+    expect(traceOf(file).length).toBeGreaterThan(50);
+  });
+
+  it.each(['addon', 'koffi'])('HAFT_TRACE_MEGABYTES that is none: %s', async (backend) => {
+    for (const wrong of ['0', '-1', '0.5', 'many']) {
+      const env = { HAFT_TRACE: newFile(), HAFT_TRACE_MEGABYTES: wrong, HAFT_BACKEND: backend };
+      const ended = await script("import { Registry } from 'haft'; new Registry();", [], { env });
+      expect(expectExit(ended, 1).stderr).toContain(
+        `HAFT_E_ARGUMENT: HAFT_TRACE_MEGABYTES is "${wrong}"; give a whole`,
+      );
+    }
+  });
+
+  it('has one clock whatever tests put in the place of timers', async () => {
+    const file = newFile();
+    const source = `
+      import 'haft';
+      import { Registry, kind } from 'haft';
+      import koffi from 'koffi';
+      process.hrtime.bigint = () => 0n;
+      performance.now = () => 0;
+      globalThis.setInterval = () => { throw new Error('of the tests'); };
+      const library = koffi.load(${JSON.stringify(built('messages.so'))});
+      class Plain { note(n) {} }
+      const PlainKind = kind(Plain, { note: { args: ['f64'] } });
+      const registry = new Registry();
+      library.func('int32_t use_api(void *api)')(registry.apiAddress);
+      const plain = registry.create(new Plain(), PlainKind);
+      library.func('int32_t post_number(uint64_t h, uint32_t op, double n)')(plain, PlainKind.number * 65536, 1);
+      registry.drain();
+      const [{ created, lastUse }] = registry.report().handles;
+      if (!(created.at > 0 && lastUse.at >= created.at && lastUse.agoMilliseconds < 60_000)) throw new Error(created.at);
+      registry.close();`;
+    expectExit(await script(source, [], { env: { HAFT_TRACE: file, HAFTCHECK: '2' } }));
+    const events = traceOf(file);
+    const [post] = named(events, 'post Plain.note');
+    const [handler] = named(ofCategory(events, 'handler'), 'Plain.note');
+    expect(handler!.ts).toBeGreaterThanOrEqual(post!.ts);
+    expect(handler!.ts - post!.ts).toBeLessThan(60_000_000);
+  });
+
   it.runIf(existsSync('/dev/full'))('a disk that is full ends the trace, not the program', async () => {
     const ended = await script("import { Registry } from 'haft'; new Registry();", [], {
       env: { HAFT_TRACE: '/dev/full' },

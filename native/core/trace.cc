@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ namespace {
 
 constexpr size_t kBufferBytes = 64 * 1024;
 constexpr int64_t kFlushNanoseconds = 100 * 1000 * 1000;
-constexpr uint64_t kMostMegabytes = 1024;
+constexpr uint64_t kMostMegabytes = 1000;
 constexpr size_t kTextBytes = 256;  // of an op, a name or a label in an event
 constexpr char kFullLine[] = "{\"ph\":\"i\",\"s\":\"g\",\"cat\":\"haft\",\"name\":\"the trace is full\",";
 
@@ -51,19 +52,36 @@ std::string path_of(const char *given) {
   return path;
 }
 
+// What is no number is told by JavaScript (src/trace.ts), before a realm opens.
 uint64_t most_bytes() {
   const char *text = getenv("HAFT_TRACE_MEGABYTES");
   const long long given = text ? atoll(text) : 0;
   return (given > 0 ? (uint64_t)given : kMostMegabytes) * 1000 * 1000;
 }
 
-bool write_all(int file, const char *bytes, size_t count) {
-  while (count > 0) {
-    const ssize_t now = write(file, bytes, count);
+// Takes back what was written of a line that has found no room.
+void cut_line(int file, const char *lines, size_t written) {
+  const int why = errno;
+  size_t whole = written;
+  while (whole > 0 && lines[whole - 1] != '\n') whole--;
+  struct stat now;
+  if (whole < written && fstat(file, &now) == 0 && S_ISREG(now.st_mode) &&
+      ftruncate(file, now.st_size - (off_t)(written - whole)) != 0) {
+    // it stays, and the reader has to do without it
+  }
+  errno = why;
+}
+
+// Whole lines; false, and errno, when there is no room for all of them.
+bool write_all(int file, const char *lines, size_t count) {
+  for (size_t written = 0; written < count;) {
+    const ssize_t now = write(file, lines + written, count - written);
     if (now < 0 && errno == EINTR) continue;
-    if (now <= 0) return false;
-    bytes += now;
-    count -= (size_t)now;
+    if (now <= 0) {
+      cut_line(file, lines, written);
+      return false;
+    }
+    written += (size_t)now;
   }
   return true;
 }
@@ -140,13 +158,16 @@ void append_ids(std::string *to) {
 // ---- The file ----
 
 // With the lock held.
+void write_lines(Trace *t, const char *lines, size_t bytes) {
+  if (t->file < 0 || write_all(t->file, lines, bytes)) return;
+  fprintf(stderr, "haft: HAFT_TRACE: the trace ends here, the file cannot be written: %s\n", strerror(errno));
+  t->file = -1;
+}
+
+// With the lock held.
 void flush(Trace *t) {
   t->flushed_at = now_nanoseconds();
-  if (t->used == 0 || t->file < 0) return;
-  if (!write_all(t->file, t->buffer, t->used)) {
-    fprintf(stderr, "haft: HAFT_TRACE: the trace ends here, the file cannot be written: %s\n", strerror(errno));
-    t->file = -1;
-  }
+  if (t->used > 0) write_lines(t, t->buffer, t->used);
   t->used = 0;
 }
 
@@ -172,7 +193,7 @@ void put(Trace *t, const char *lines, size_t bytes) {
   t->written += bytes;
   if (t->used + bytes > kBufferBytes) flush(t);
   if (bytes > kBufferBytes) {
-    if (t->file >= 0 && !write_all(t->file, lines, bytes)) t->file = -1;
+    write_lines(t, lines, bytes);
     return;
   }
   memcpy(t->buffer + t->used, lines, bytes);

@@ -66,13 +66,16 @@ function requireOwn(pid: number): void {
 }
 
 function allSockets(): ThreadSocket[] {
+  return whatFolders(socketFolders, '').flatMap((folder) =>
+    whatFolders(() => socketsIn(folder), '; make it a folder of yours with mode 0700, or remove it'),
+  );
+}
+
+function whatFolders<T>(ask: () => T, next: string): T {
   try {
-    return socketFolders().flatMap(socketsIn);
+    return ask();
   } catch (error) {
-    throw new Problem(
-      `the sockets of processes are not trusted: ${(error as Error).message}; ` +
-        'make it a folder of yours with mode 0700, or remove it',
-    );
+    throw new Problem(`the sockets of processes are not to be used: ${(error as Error).message}${next}`);
   }
 }
 

@@ -41,7 +41,13 @@ export async function inspect(target: string, options: InspectOptions): Promise<
   else print(`${options.output}: ${countText(now.reports.length, 'registry', 'registries')}`);
 }
 
+// A reader that has seen enough goes (`| head`): that is no failure.
+function readerGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+}
+
 function print(text: string): void {
+  process.stdout.once('error', readerGone);
   process.stdout.write(`${text}\n`);
 }
 

@@ -98,8 +98,19 @@ function hasTables(value: Record<string, unknown>): boolean {
     Array.isArray(value.kinds) &&
     value.kinds.every(labelled) &&
     Array.isArray(value.handles) &&
-    value.handles.every((one) => labelled(one) && Array.isArray((one as { names: unknown }).names))
+    value.handles.every((one) => labelled(one) && isHandle(one))
   );
+}
+
+function isHandle({ names, created, lastUse }: Record<string, unknown>): boolean {
+  const isUse = (use: unknown) =>
+    use === undefined ||
+    (isRecord(use) && typeof use.what === 'string' && Array.isArray(use.stack) && use.stack.every(isText));
+  return Array.isArray(names) && names.every(isText) && isUse(created) && isUse(lastUse);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
 }
 
 function areRecords(value: unknown): boolean {

@@ -6,6 +6,10 @@ import { isAbsolute, join } from 'node:path';
 const SOCKET = /^(\d+)\.(\d+)\.sock$/;
 const MODE = 0o700;
 const OTHERS = 0o077;
+/** What a Unix socket's path has on all systems. libuv cuts a longer one off, and makes the socket somewhere else. */
+const PATH_BYTES = 103;
+/** The longest name that `socketPath` gives. */
+const NAME_BYTES = '/4194304.4294967295.sock'.length;
 
 export interface ThreadSocket {
   readonly path: string;
@@ -30,11 +34,15 @@ function runtimeFolder(): string | undefined {
   }
 }
 
-/** Where sockets may be; who makes one takes the first. */
+/** Where sockets may be; who makes one takes the first. @throws Error when the paths of all are too long for a socket. */
 export function socketFolders(): string[] {
   const runtime = runtimeFolder();
   const temporary = join(tmpdir(), `haft-${user()}`);
-  return runtime === undefined ? [temporary] : [runtime, temporary];
+  const folders = runtime === undefined ? [temporary] : [runtime, temporary];
+  const short = folders.filter((folder) => Buffer.byteLength(folder) + NAME_BYTES <= PATH_BYTES);
+  if (short.length === 0)
+    throw new Error(`${temporary} is too long for the path of a socket; set TMPDIR to a shorter one`);
+  return short;
 }
 
 /** Why the folder must not be used, if it must not: another user could have put something there. */

@@ -19,8 +19,10 @@ export interface ThreadAnswer {
 }
 
 const QUESTION_BYTES = 1024;
-const PATIENCE = 5000; // milliseconds without a byte
+const PATIENCE = 5000; // milliseconds for a question, and without a byte of the answer taken
 const PEERS = 8;
+// As it was when this was loaded, whatever tests put in its place.
+const later = setTimeout;
 
 // A worker has a copy of the environment that it may change; the process keeps what it began with.
 const given = process.env.HAFT_INSPECT ?? '';
@@ -39,7 +41,7 @@ export function serveInspection(): void {
   try {
     listen();
   } catch (error) {
-    warn((error as Error).message);
+    warn(`nobody can inspect this process: ${(error as Error).message}`);
   }
 }
 
@@ -50,7 +52,7 @@ function listen(): void {
   removeSocket(path); // of a process before that had our number
   const server = createServer(answer);
   server.maxConnections = PEERS;
-  server.on('error', (error) => warn(error.message));
+  server.on('error', (error) => warn(`nobody can inspect this process: ${error.message}`));
   server.listen({ path, exclusive: true }); // a worker of node:cluster has its own
   server.unref();
   chmodSync(path, 0o600);
@@ -58,7 +60,7 @@ function listen(): void {
 }
 
 function warn(reason: string): void {
-  process.emitWarning(`HAFT_INSPECT=1, and nobody can inspect this process: ${reason}`, {
+  process.emitWarning(`HAFT_INSPECT=1, and ${reason}`, {
     code: 'HAFT_INSPECT',
   });
 }
@@ -67,13 +69,23 @@ function answer(peer: Socket): void {
   let question = '';
   peer.unref();
   peer.setTimeout(PATIENCE, () => peer.destroy());
+  // Once for all: who asks byte by byte must not keep others out.
+  let asked = false;
+  later(() => asked || peer.destroy(), PATIENCE).unref();
   peer.on('error', () => peer.destroy());
   peer.setEncoding('utf8');
   peer.on('data', (text: string) => {
     question += text;
     if (question.includes('\n')) {
       peer.removeAllListeners('data');
-      peer.end(answerTo(question));
+      asked = true;
+      try {
+        peer.end(answerTo(question));
+      } catch (error) {
+        // Such as an answer longer than a string can be: it is no business of the program's.
+        warn(`an answer failed: ${(error as Error).message}`);
+        peer.destroy();
+      }
     } else if (question.length > QUESTION_BYTES) {
       peer.destroy();
     }
