@@ -16,7 +16,7 @@ export interface Backend extends Omit<Addon, 'layout'> {
 }
 
 // While haft is imported: the program may load a library through koffi before it opens a registry.
-const { HAFT_BACKEND } = process.env;
+const HAFT_BACKEND = process.env.HAFT_BACKEND || undefined; // empty is not set
 if (isMainThread && (HAFT_BACKEND === 'koffi' || (HAFT_BACKEND === undefined && !isAddonThere()))) {
   if (isKoffiThere()) raiseLimits();
 }

@@ -2,7 +2,7 @@
 // it has.
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import * as constants from './constants.js';
@@ -244,6 +244,13 @@ export function isAddonThere(): boolean {
   return addonCandidates().some((path) => existsSync(path));
 }
 
+/** How the addon is built: in a checkout, or from the sources of an installed package. */
+export function howToBuild(): string {
+  return existsSync(join(ROOT, 'scripts', 'prepare.mjs'))
+    ? 'run "npm run build" in the folder of haft'
+    : `run "npx node-gyp rebuild -C ${relative(process.cwd(), ROOT) || '.'}"`;
+}
+
 function load(): Addon {
   const tried: string[] = [];
   const require = createRequire(import.meta.url);
@@ -263,7 +270,7 @@ function load(): Addon {
     }
   }
   const message = `the addon could not be loaded. Tried:\n  ${tried.join('\n  ')}\n`;
-  throw new HaftError('HAFT_E_UNSUPPORTED', { message, next: 'run "npm run build" in the folder of haft' });
+  throw new HaftError('HAFT_E_UNSUPPORTED', { message, next: howToBuild() });
 }
 
 function checkLayout(addon: Addon, path: string): void {

@@ -24,8 +24,10 @@ const program = new Command('haft')
   .version(version)
   .option('--include', 'print the folder of haft.h')
   .option('--cflags', 'print -I and that folder, for a compiler')
-  .action((options: { include?: boolean; cflags?: boolean }) => {
-    if (options.include) console.log(INCLUDE);
+  .allowExcessArguments() // they are no command: said below
+  .action((options: { include?: boolean; cflags?: boolean }, { args }: Command) => {
+    if (args.length > 0) program.error(`error: unknown command '${args[0]}'; haft --help lists them`);
+    else if (options.include) console.log(INCLUDE);
     else if (options.cflags) console.log(`-I${INCLUDE}`);
     else program.help();
   });

@@ -15,6 +15,10 @@ export interface Insides {
   opOf(number: number): Op;
   /** Whether a handle is one of haft's own. */
   isOwn(handle: number): boolean;
+  /** What is published, by name. */
+  readonly names: ReadonlyMap<string, number>;
+  /** Whether `keep` was said of a handle. */
+  isKept(handle: number): boolean;
   isClosed(): boolean;
 }
 

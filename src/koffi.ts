@@ -38,11 +38,13 @@ let areRaised: boolean | undefined;
 /**
  * Hosts run on stacks of koffi's, and threads that are in callbacks at one time are as many as koffi has places for: one
  * more crashes. Both can be raised before koffi loads its first library. False: somebody had loaded one.
+ * @throws HaftError as `koffi`.
  */
 export function raiseLimits(): boolean {
   if (areRaised !== undefined) return areRaised;
+  const known = koffi();
   try {
-    koffi().config({ async_stack_size: HOST_STACK_BYTES, max_async_calls: MOST_CALLERS });
+    known.config({ async_stack_size: HOST_STACK_BYTES, max_async_calls: MOST_CALLERS });
     areRaised = true;
   } catch {
     areRaised = false;

@@ -64,13 +64,17 @@ export function checkLeakSetting(): void {
   });
 }
 
+/** Which of the handles that are alive count as leaks: for haft/testing too. */
+export function leakTest({ names, isKept }: Pick<Reportable, 'names' | 'isKept'>): (live: Live) => boolean {
+  const published = new Set(names.values());
+  // A weak handle keeps nothing alive. It is C's leak if C holds references beside the creator's one.
+  return ({ handle, weak, references }) =>
+    !isKept(handle) && !published.has(handle) && (!weak || references > 1);
+}
+
 /** What had leaked, if anything has. */
 function leaksOf(table: Reportable, at: LeakReport['at']): LeakReport | undefined {
-  const published = new Set(table.names.values());
-  // A weak handle keeps nothing alive. It is C's leak if C holds references beside the creator's one.
-  const counts = ({ handle, weak, references }: Live) =>
-    !table.isKept(handle) && !published.has(handle) && (!weak || references > 1);
-  const { live, references, kinds, handles } = survey(table, HANDLES, counts);
+  const { live, references, kinds, handles } = survey(table, HANDLES, leakTest(table));
   if (live === 0) return undefined;
   const ending = 'give every retain its release, delete what was created, or say registry.keep(handle)';
   const next = table.checkLevel === 2 ? ending : `${ending}; HAFTCHECK=2 tells where each handle was created`;

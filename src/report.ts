@@ -106,10 +106,14 @@ export interface ReportOptions {
   readonly handles?: number;
 }
 
+type KnownUse = Omit<HandleUse, 'agoMilliseconds'>;
+
 /** What level 2 knows of a handle. */
 export interface KnownHistory {
-  readonly created?: Omit<HandleUse, 'agoMilliseconds'> | undefined;
-  readonly lastUse?: Omit<HandleUse, 'agoMilliseconds'> | undefined;
+  readonly created?: KnownUse | undefined;
+  readonly lastUse?: KnownUse | undefined;
+  /** Retains and releases, of C and of JavaScript. */
+  readonly references?: readonly KnownUse[];
 }
 
 /** What a report asks of a registry. */
@@ -228,6 +232,7 @@ export function survey(
   const names = namesByHandle(table.names);
   const handles = oldest.take().map((one) => {
     const history = table.historyOf(one.handle);
+    const lastUse = latestOfNative(history);
     return {
       handle: formatHandle(one.handle),
       number: one.handle,
@@ -240,13 +245,20 @@ export function survey(
       collected: one.collected,
       kept: table.isKept(one.handle),
       ...(history?.created && { created: useOf(history.created) }),
-      ...(history?.lastUse && { lastUse: useOf(history.lastUse) }),
+      ...(lastUse && { lastUse: useOf(lastUse) }),
     };
   });
   return { live, references, kinds, handles };
 }
 
-function useOf({ what, thread, at, stack }: Omit<HandleUse, 'agoMilliseconds'>): HandleUse {
+/** What native code did last with a handle: it sent to it, retained or released it. A leak is most often of a retain. */
+function latestOfNative(history: KnownHistory | undefined): KnownUse | undefined {
+  const retained = history?.references?.findLast(({ what }) => what.startsWith('haft_'));
+  const sent = history?.lastUse;
+  return retained === undefined || (sent !== undefined && sent.at >= retained.at) ? sent : retained;
+}
+
+function useOf({ what, thread, at, stack }: KnownUse): HandleUse {
   const agoMilliseconds = Math.max(0, Math.round(milliseconds() - at));
   return { what, thread, at, agoMilliseconds, stack: [...stack] };
 }

@@ -24,13 +24,7 @@ class Trace {
   /** From now on events are written; those of before are not. @throws HaftError `HAFT_E_ARGUMENT` without a file. */
   open(sink: NativeTrace | undefined): void {
     if (sink === undefined || this.#sink !== undefined) return;
-    const limit = process.env.HAFT_TRACE_MEGABYTES ?? '';
-    if (!/^([1-9]\d{0,8})?$/.test(limit)) {
-      throw new HaftError('HAFT_E_ARGUMENT', {
-        message: `HAFT_TRACE_MEGABYTES is "${limit}"`,
-        next: 'give a whole number of megabytes from 1 on, or leave it out',
-      });
-    }
+    checkTraceLimit();
     if (sink.problem !== undefined) {
       throw new HaftError('HAFT_E_ARGUMENT', {
         message: `the file of HAFT_TRACE cannot be written: ${sink.problem}`,
@@ -109,3 +103,13 @@ function processName(): string {
 
 /** Undefined where HAFT_TRACE is not set. */
 export const trace = process.env.HAFT_TRACE ? new Trace() : undefined;
+
+/** @throws HaftError `HAFT_E_ARGUMENT` when HAFT_TRACE_MEGABYTES is no number of them. */
+export function checkTraceLimit(): void {
+  const limit = process.env.HAFT_TRACE_MEGABYTES ?? '';
+  if (/^([1-9]\d{0,8})?$/.test(limit)) return;
+  throw new HaftError('HAFT_E_ARGUMENT', {
+    message: `HAFT_TRACE_MEGABYTES is "${limit}"`,
+    next: 'give a whole number of megabytes from 1 on, or leave it out',
+  });
+}

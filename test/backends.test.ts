@@ -58,6 +58,23 @@ describe('which backend serves', () => {
     expectExit(await inBare(refused, { HAFT_BACKEND: 'addon' }));
     expectExit(await inBare(refused, { HAFT_ADDON: join(root, 'package.json') }));
     expectExit(await inBare(refused, { HAFT_ADDON: join(root, 'not-there.node') }));
+    // An installed package has no scripts; it is built from its own folder.
+    const next =
+      'assert.throws(() => new Registry(), { next: /^run "npx node-gyp rebuild -C .*haft-bare-/ });';
+    expectExit(await inBare(next, { HAFT_BACKEND: 'addon' }));
+  });
+
+  it('is none without the addon and without koffi: one error, and no warning about koffi', async () => {
+    const alone = mkdtempSync(join(tmpdir(), 'haft-alone-'));
+    try {
+      cpSync(bare, alone, { recursive: true, filter: (path) => !path.includes('node_modules') });
+      const source = `import { Registry } from ${JSON.stringify(pathToFileURL(join(alone, 'dist/index.js')).href)};
+        try { new Registry(); } catch (error) { console.log(error.code); }`;
+      const ended = expectExit(await script(source, [], { env: { HAFT_BACKEND: '', HAFT_ADDON: '' } }));
+      expect(ended).toMatchObject({ stdout: 'HAFT_E_UNSUPPORTED\n', stderr: '' });
+    } finally {
+      rmSync(alone, { recursive: true, force: true });
+    }
   });
 
   it('is nothing else: HAFT_E_ARGUMENT', async () => {

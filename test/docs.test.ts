@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RULES, STATUSES } from '../src/constants.js';
+import { KNOWN } from '../src/doctor/environment.js';
 
 const root = dirname(import.meta.dirname);
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
@@ -101,6 +102,24 @@ describe('errors', () => {
     const header = Object.fromEntries(Object.keys(STATUSES).map((name) => [name, [] as number[]]));
     for (const [number, code] of compiled) header[code]!.push(number);
     expect(page).toEqual(header);
+  });
+});
+
+describe('the environment', () => {
+  it('the page has the variables that the sources read, and the doctor knows them', () => {
+    const page = [...read('docs/environment.md').matchAll(/^\| `(HAFT\w+)` \|/gm)].map((match) => match[1]!);
+    const sources = ['src', 'native'].flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((name) => /\.(ts|cc|h)$/.test(name))
+        .map((name) => read(join(folder, name))),
+    );
+    const used = sources
+      .flatMap((text) => [
+        ...text.matchAll(/process\.env\.(HAFT\w+)|getenv\("(HAFT\w+)"\)|\{ (HAFT\w+) \} = process\.env/g),
+      ])
+      .map(([, ...names]) => names.find((name) => name !== undefined)!);
+    expect(page).toEqual([...new Set(used)].sort());
+    expect(KNOWN).toEqual(page);
   });
 });
 

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { distance } from '../src/doctor/environment.js';
+import { distance, KNOWN } from '../src/doctor/environment.js';
 import { built, type ChildOptions, expectExit, haft, root } from './support/child.js';
 
 interface Finding {
@@ -25,7 +25,7 @@ interface Diagnosis {
   sections: { title: string; findings: Finding[] }[];
 }
 
-const CLEAN = { HAFTCHECK: '', HAFT_BACKEND: '', HAFT_ADDON: '', HAFT_TRACE: '' };
+const CLEAN = Object.fromEntries(KNOWN.map((name) => [name, '']));
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'haft-doctor-'));
@@ -213,6 +213,30 @@ describe('the environment', () => {
     expect(existsSync(file)).toBe(false);
     const wrong = await doctor({ HAFT_TRACE: join(folder, 'nowhere', 'trace.json') }, 1);
     expect(wrong.states('failure')).toEqual(['environment.HAFT_TRACE']);
+    const aFolder = await doctor({ HAFT_TRACE: folder }, 1);
+    expect(aFolder.find('environment.HAFT_TRACE')!.value).toBe(`${folder} is a folder`);
+  });
+
+  it.each([
+    ['HAFT_LEAKS', 'yes', 'a file whose name ends in .json'],
+    ['HAFT_INSPECT', 'yes', 'set it to 1'],
+  ])('%s=%s: told once, with its next step', async (name, value, next) => {
+    const found = await doctor({ [name]: value }, 1);
+    expect(found.states('failure')).toEqual([`environment.${name}`]);
+    expect(found.find(`environment.${name}`)!.next).toContain(next);
+    expect(found.states('skipped')).toEqual(['self-test.open']);
+  });
+
+  it('HAFT_LEAKS names a file that cannot be made', async () => {
+    const found = await doctor({ HAFT_LEAKS: join(folder, 'nowhere', 'leaks.json') }, 1);
+    expect(found.states('failure')).toEqual(['environment.HAFT_LEAKS']);
+  });
+
+  it('HAFT_TRACE_MEGABYTES is no number', async () => {
+    for (const value of ['lots', '-1']) {
+      const found = await doctor({ HAFT_TRACE_MEGABYTES: value }, 1);
+      expect(found.states('failure')).toEqual(['environment.HAFT_TRACE_MEGABYTES']);
+    }
   });
 
   it.each([

@@ -212,6 +212,9 @@ describe('a report', () => {
     expect(one(report, row)).toMatchObject({ created, lastUse });
     expect(one(report, other)).not.toHaveProperty('created');
     expect(one(report, row).lastUse!.agoMilliseconds).toBeGreaterThan(0);
+    const retained = { ...use('haft_retain_as', ['keep+0x2 (rows.so)']), at: 13 };
+    Object.assign(history, { references: [retained, { ...use('retain', []), at: 14 }] });
+    expect(one(host.report(), row)).toMatchObject({ lastUse: retained }); // the latest of native code's
     const text = formatReport(report);
     expect(text).toMatch(
       / {6}created \S+ \w+ ago: create on thread 7\n {8}at makeRow \(\/app\/rows.js:12:3\)\n/,

@@ -133,6 +133,27 @@ describe('expectNoLeaks', () => {
     expect(counter.seen).toEqual([3]);
   });
 
+  it('counts a weak handle that C holds, and none that C does not', async () => {
+    const weak = host.weak(counter, CounterKind);
+    await expectNoLeaks([host]);
+    const held = host.weak(counter, CounterKind);
+    expect(retain(held)).toBe(OK);
+    expect((await leaksOf(expectNoLeaks([host]))).leaks).toMatchObject([{ handle: held, references: 2 }]);
+    expect(release(held)).toBe(OK);
+    host.release(held);
+    host.release(weak);
+  });
+
+  it('leaves alone what is published, and what is kept', async () => {
+    const published = host.create(counter, CounterKind);
+    host.publish('published', published);
+    const kept = host.create({});
+    host.keep(kept);
+    await expectNoLeaks([host]);
+    host.delete(published);
+    host.delete(kept);
+  });
+
   it('ignores kinds by name or as they are', async () => {
     host.create(new Counter(), CounterKind);
     await expectNoLeaks({ ignore: ['Counter'] });
@@ -262,11 +283,21 @@ describe('failCreate', () => {
 
   it('refuses what is no table, and no number', () => {
     thrown('HAFT_E_ARGUMENT', () => failCreate({} as Registry));
+    thrown('HAFT_E_ARGUMENT', () => failCreate(host, { code: 'HAFT_E_NOTHING' as 'HAFT_E_SLOTS' }));
     for (const nth of [0, -1, 1.5, Number.NaN]) thrown('HAFT_E_ARGUMENT', () => failCreate(host, { nth }));
   });
 });
 
 describe('fillMailbox', () => {
+  it('two at a time: the mailbox is full until both have ended, whichever was first', () => {
+    const first = fillMailbox(host);
+    const second = fillMailbox(host, handle);
+    first[Symbol.dispose]();
+    expect(add.post(1)).toBe(statusOf('HAFT_E_FULL'));
+    second[Symbol.dispose]();
+    expect(add.post(2)).toBe(OK);
+  });
+
   it('C finds the mailbox full, and its neighbours not', async () => {
     const other = elsewhere();
     {
@@ -367,6 +398,7 @@ describe('slowRealm', () => {
 
   it('refuses what is no number of anything', () => {
     thrown('HAFT_E_ARGUMENT', () => slowRealm(host, { turns: 0 }));
+    thrown('HAFT_E_ARGUMENT', () => slowRealm(host, undefined as unknown as { turns: number }));
     thrown('HAFT_E_ARGUMENT', () => slowRealm(host, { milliseconds: 0.5 }));
   });
 });

@@ -1,11 +1,15 @@
 // The variables that haft reads, and those that look as if it did.
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { checkSetting } from '../checks.js';
 import { HaftError } from '../errors.js';
-import { type Finding, failure, ok, warning } from './finding.js';
+import { checkInspectSetting } from '../inspect/server.js';
+import { checkLeakSetting } from '../leaks.js';
+import { checkTraceLimit } from '../trace.js';
+import { type Finding, failure, ok, warning, withoutNext } from './finding.js';
 
-const KNOWN = [
+/** As docs/environment.md lists them. */
+export const KNOWN = [
   'HAFTCHECK',
   'HAFT_ADDON',
   'HAFT_BACKEND',
@@ -15,6 +19,12 @@ const KNOWN = [
   'HAFT_TRACE_MEGABYTES',
 ];
 const FARTHEST = 3;
+/** What a registry checks when it opens. */
+const CHECKS: Readonly<Record<string, () => void>> = {
+  HAFT_LEAKS: checkLeakSetting,
+  HAFT_INSPECT: checkInspectSetting,
+  HAFT_TRACE_MEGABYTES: checkTraceLimit,
+};
 
 /** @param given The environment of the process as it began. */
 export function environment(given: NodeJS.ProcessEnv): Finding[] {
@@ -26,24 +36,12 @@ export function environment(given: NodeJS.ProcessEnv): Finding[] {
 }
 
 function level(): Finding {
-  try {
+  const id = 'environment.HAFTCHECK';
+  return checked(id, 'checks', () => {
     const { level, abort } = checkSetting();
     const from = process.env.HAFTCHECK ? 'HAFTCHECK' : 'unless HAFTCHECK is set';
-    return ok(
-      'environment.HAFTCHECK',
-      'checks',
-      `level ${level}${abort ? ', ends at the first breach' : ''} (${from})`,
-    );
-  } catch (error) {
-    const { HAFTCHECK } = process.env;
-    const next = error instanceof HaftError ? error.next : '';
-    return failure(
-      'environment.HAFTCHECK',
-      'checks',
-      `HAFTCHECK is "${HAFTCHECK}", which is none of its values`,
-      next,
-    );
-  }
+    return `level ${level}${abort ? ', ends at the first breach' : ''} (${from})`;
+  });
 }
 
 function variable(name: string, value: string): Finding {
@@ -53,19 +51,46 @@ function variable(name: string, value: string): Finding {
     const next = near === undefined ? `haft reads ${KNOWN.join(', ')}` : `did you mean ${near}?`;
     return warning(id, name, `"${value}", which haft does not read`, next);
   }
-  if (name === 'HAFT_TRACE') return traceFile(id, value);
+  if (name === 'HAFT_TRACE') {
+    return file(
+      id,
+      name,
+      value.replaceAll('%p', String(process.pid)),
+      `${value} (the doctor itself writes none)`,
+    );
+  }
+  if (name === 'HAFT_LEAKS' && value.endsWith('.json')) return file(id, name, value, value);
+  const check = CHECKS[name];
+  if (check !== undefined) {
+    return checked(id, name, () => {
+      check();
+      return value;
+    });
+  }
   return ok(id, name, value);
 }
 
-// Without touching it: it may hold what somebody still wants to read.
-function traceFile(id: string, value: string): Finding {
-  const path = resolve(value.replaceAll('%p', String(process.pid)));
+/** By the check that a registry makes when it opens. */
+function checked(id: string, title: string, check: () => string): Finding {
   try {
-    accessSync(dirname(path), constants.W_OK);
-    return ok(id, 'HAFT_TRACE', `${value} (the doctor itself writes none)`);
+    return ok(id, title, check());
+  } catch (error) {
+    return failure(id, title, withoutNext(error), error instanceof HaftError ? error.next : '');
+  }
+}
+
+// Without touching it: it may hold what somebody still wants to read.
+function file(id: string, name: string, given: string, value: string): Finding {
+  const path = resolve(given);
+  const there = statSync(path, { throwIfNoEntry: false });
+  const next = 'give the path of a file in a folder that is there and can be written';
+  if (there?.isDirectory()) return failure(id, name, `${given} is a folder`, next);
+  try {
+    accessSync(there === undefined ? dirname(path) : path, constants.W_OK);
+    return ok(id, name, value);
   } catch {
-    const next = 'give the path of a file in a folder that is there and can be written';
-    return failure(id, 'HAFT_TRACE', `${value}: no file can be made in ${dirname(path)}`, next);
+    const wrong = there === undefined ? `no file can be made in ${dirname(path)}` : 'it cannot be written';
+    return failure(id, name, `${given}: ${wrong}`, next);
   }
 }
 

@@ -1,4 +1,5 @@
 // What a check of the doctor tells.
+import { HaftError } from '../errors.js';
 
 /** `skipped`: it could not be looked at, because of a failure that is told elsewhere. */
 export type State = 'ok' | 'warning' | 'failure' | 'skipped';
@@ -40,5 +41,16 @@ export const failure = (id: string, title: string, value: string, next: string):
 
 /** On one line, whatever was thrown. */
 export function sentenceOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replaceAll(/\s+/g, ' ').trim();
+  return oneLine(error instanceof Error ? error.message : String(error));
+}
+
+/** What is wrong, without what is to be done, which is told behind it. */
+export function withoutNext(error: unknown): string {
+  const text = sentenceOf(error);
+  const next = error instanceof HaftError ? text.indexOf(`; ${oneLine(error.next)}`) : -1;
+  return next < 0 ? text : text.slice(0, next).trim();
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/\s+/g, ' ').trim();
 }

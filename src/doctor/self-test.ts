@@ -49,10 +49,15 @@ export async function selfTest(
   try {
     registry = new Registry();
   } catch (error) {
-    const refused = error instanceof HaftError && error.code === 'HAFT_E_NO_MEMORY';
+    const [id, title] = ['self-test.open', 'open a registry'];
+    const code = error instanceof HaftError ? error.code : undefined;
+    if (code === 'HAFT_E_ARGUMENT') {
+      return [[{ id, title, state: 'skipped', value: 'not run: the environment is wrong' }], undefined];
+    }
+    const refused = code === 'HAFT_E_NO_MEMORY';
     const value = refused ? 'the system does not give it the addresses that it reserves' : sentenceOf(error);
     const next = 'see the limits above, and the code in docs/errors.md';
-    return [[failure('self-test.open', 'open a registry', value, next)], undefined];
+    return [[failure(id, title, value, next)], undefined];
   }
   try {
     return await run(registry, serves);

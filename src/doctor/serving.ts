@@ -1,12 +1,11 @@
 // Who serves native code, why, and why not the addon.
 import { existsSync } from 'node:fs';
 import { type Backend, backend } from '../backend.js';
-import { addon, addonCandidates } from '../binding.js';
+import { addon, addonCandidates, howToBuild } from '../binding.js';
 import { checkSetting } from '../checks.js';
 import { HaftError } from '../errors.js';
-import { type Finding, failure, ok, sentenceOf, warning } from './finding.js';
+import { type Finding, failure, ok, warning, withoutNext } from './finding.js';
 
-const BUILD = 'run "npm run build" in the folder of haft';
 const WITHOUT = 'docs/backends.md says what works without it';
 
 /** What serves, if anything does. */
@@ -22,7 +21,7 @@ export function serving(): [findings: Finding[], serves: Backend | undefined] {
   } catch (error) {
     const itself = addonItself(false);
     if (itself.state === 'failure') return [[none('none: the addon does not load'), itself], undefined];
-    const next = error instanceof HaftError ? error.next : BUILD;
+    const next = error instanceof HaftError ? error.next : howToBuild();
     return [[failure('backend', 'backend', `none: ${withoutNext(error)}`, next), itself], undefined];
   }
 }
@@ -31,15 +30,15 @@ function none(value: string): Finding {
   return { id: 'backend', title: 'backend', state: 'skipped', value };
 }
 
-function chosen({ name, reason }: Backend): Finding {
+function chosen({ name }: Backend): Finding {
   const { HAFT_BACKEND } = process.env;
   if (HAFT_BACKEND) return ok('backend', 'backend', `${name}, since HAFT_BACKEND says so`);
   if (name === 'addon') return ok('backend', 'backend', 'addon, the one that is preferred');
   return warning(
     'backend',
     'backend',
-    `koffi, since ${oneLine(reason ?? 'the addon is missing')}`,
-    `${BUILD}; ${WITHOUT}`,
+    'koffi, since the addon cannot be loaded: see there',
+    `${howToBuild()}; ${WITHOUT}`,
   );
 }
 
@@ -50,7 +49,7 @@ function addonItself(isReplaced: boolean): Finding {
     addon();
     return ok('addon', 'addon', `${path}, of this version`);
   } catch (error) {
-    const next = error instanceof HaftError ? error.next : BUILD;
+    const next = error instanceof HaftError ? error.next : howToBuild();
     const tell = isReplaced ? warning : failure;
     return tell(
       'addon',
@@ -59,15 +58,4 @@ function addonItself(isReplaced: boolean): Finding {
       process.env.HAFT_ADDON ? `${next}, or unset HAFT_ADDON` : next,
     );
   }
-}
-
-/** What is wrong, without what is to be done, which is told behind it. */
-function withoutNext(error: unknown): string {
-  const text = sentenceOf(error);
-  const next = error instanceof HaftError ? text.indexOf(`; ${oneLine(error.next)}`) : -1;
-  return next < 0 ? text : text.slice(0, next).trim();
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').trim();
 }

@@ -28,15 +28,19 @@ const later = setTimeout;
 const given = process.env.HAFT_INSPECT ?? '';
 let serves = false;
 
-/** Listens, from the first registry of the thread on. @throws HaftError `HAFT_E_ARGUMENT` for another value than 0 and 1. */
+/** @throws HaftError `HAFT_E_ARGUMENT` when HAFT_INSPECT is none of its values. */
+export function checkInspectSetting(): void {
+  if (given === '' || given === '0' || given === '1') return;
+  throw new HaftError('HAFT_E_ARGUMENT', {
+    message: `HAFT_INSPECT is "${given}"`,
+    next: 'set it to 1, or leave it out',
+  });
+}
+
+/** Listens, from the first registry of the thread on. @throws HaftError as `checkInspectSetting`. */
 export function serveInspection(): void {
-  if (given === '' || given === '0' || serves) return;
-  if (given !== '1') {
-    throw new HaftError('HAFT_E_ARGUMENT', {
-      message: `HAFT_INSPECT is "${given}"`,
-      next: 'set it to 1, or leave it out',
-    });
-  }
+  checkInspectSetting();
+  if (given !== '1' || serves) return;
   serves = true;
   try {
     listen();

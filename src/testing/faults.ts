@@ -1,5 +1,5 @@
 // Faults that a test asks for: a create that fails, a mailbox that is full, a realm that comes late, or is closed.
-import { SHARDS } from '../constants.js';
+import { SHARDS, STATUSES } from '../constants.js';
 import { type ErrorCode, HaftError } from '../errors.js';
 import type { Handle } from '../handle.js';
 import { Handles } from '../handles.js';
@@ -32,8 +32,8 @@ class FailingCreate extends Fault {
 }
 
 /**
- * The nth handle from now on is not issued: `create`, `fn`, `intern` and `bind` throw, and an object that is moved here
- * stays where it was. Later ones are issued.
+ * The nth handle from now on is not issued: `create`, `fn`, `intern`, `own`, `weak`, `pin`, `transfer` of a buffer and `bind`
+ * throw, and an object that is moved here stays where it was. Later ones are issued.
  *
  * @param options.nth 1, the next one, unless given.
  * @param options.code `HAFT_E_SLOTS` unless given.
@@ -49,8 +49,17 @@ export function failCreate(
       next: 'pass a Registry or a HandleTable',
     });
   }
+  if (!Object.hasOwn(STATUSES, code)) {
+    throw new HaftError('HAFT_E_ARGUMENT', {
+      message: `code is ${String(code)}`,
+      next: 'give a code of docs/errors.md',
+    });
+  }
   return new FailingCreate(table, positive('nth', nth), code);
 }
+
+/** By shard, how many faults want it full: the last one to end makes room. */
+const fullShards = new WeakMap<Insides, number[]>();
 
 class FullMailbox extends Fault {
   readonly #insides: Insides;
@@ -63,14 +72,21 @@ class FullMailbox extends Fault {
     this.#insides = insides;
     this.#shards = shards;
     this.#end = answerDoorbell(insides, () => {}); // nobody makes room
-    for (const shard of shards) fill(insides, shard);
+    const wanted = fullShards.get(insides) ?? Array<number>(SHARDS).fill(0);
+    fullShards.set(insides, wanted);
+    for (const shard of shards) {
+      wanted[shard]!++;
+      fill(insides, shard);
+    }
   }
 
   protected restore(open: boolean): void {
     const othersAnswer = this.#end();
     if (!open) return;
     const { mailboxes } = this.#insides;
+    const wanted = fullShards.get(this.#insides)!;
     for (const shard of this.#shards) {
+      if (--wanted[shard]! > 0) continue;
       const fillers = fillersFirst(waitingIn(this.#insides, shard));
       if (fillers > 0) mailboxes.drainFrom(shard, fillers);
     }
@@ -145,7 +161,7 @@ function afterTurns(turns: number): Later {
  */
 export function slowRealm(registry: Registry, lateness: Lateness): Disposable {
   openInsides(registry);
-  return new SlowRealm(registry, lateness);
+  return new SlowRealm(registry, Object(lateness) as Lateness);
 }
 
 class ClosingRealm extends Fault {

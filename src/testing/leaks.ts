@@ -1,9 +1,10 @@
 // Leaks: handles that are still valid where a test expects none.
-import { KIND_SHIFT, STATE_COLLECTED, STATE_LIVE, WORD_STATE_SHIFT } from '../constants.js';
 import { HaftError } from '../errors.js';
-import { formatHandle, type Handle, INDEX_MASK, SLOT_MASK } from '../handle.js';
+import { formatHandle, type Handle } from '../handle.js';
 import { insidesOf, watch } from '../insides.js';
 import type { Kind } from '../kind.js';
+import { leakTest } from '../leaks.js';
+import { eachLive, type Live } from '../live.js';
 import { Registry } from '../registry.js';
 import { birthOf, placeOf } from './births.js';
 import { turn } from './turns.js';
@@ -46,8 +47,6 @@ export class LeakError extends Error {
 const TURNS = 10;
 /** Handles of one kind that a message names. */
 const NAMED = 10;
-const SLOT_WORDS = 4;
-const REFERENCES_MASK = (1 << KIND_SHIFT) - 1;
 
 type Told = Leak & { readonly order: number };
 type Handles = ReadonlyMap<Registry, ReadonlySet<number>>;
@@ -181,7 +180,8 @@ async function settle(registry: Registry): Promise<void> {
 
 function handlesOf(registries: Iterable<Registry>): Map<Registry, Set<number>> {
   const handles = new Map<Registry, Set<number>>();
-  for (const registry of registries) handles.set(registry, new Set(validIn(registry)));
+  for (const registry of registries)
+    handles.set(registry, new Set(aliveIn(registry).map(({ handle }) => handle)));
   return handles;
 }
 
@@ -197,32 +197,24 @@ function addTo(known: Map<Registry, Set<number>>, registry: Registry, handles: r
   known.set(registry, set);
 }
 
-/** The valid handles of a registry. One whose last reference native code has released is none any more (P3). */
-function validIn(registry: Registry): number[] {
+/** The handles of a registry that are alive, haft's own left out. */
+function aliveIn(registry: Registry): Live[] {
   const insides = insidesOf(registry);
-  if (insides === undefined || insides.isClosed()) return [];
-  const found: number[] = [];
-  for (const block of insides.mirror.blocks) {
-    if (block === undefined) continue;
-    for (const [slot, handle] of block.handles.entries()) {
-      if (Number.isNaN(handle) || insides.isOwn(handle)) continue;
-      const state = (block.words[slot * SLOT_WORDS + 1]! >>> WORD_STATE_SHIFT) & 7;
-      if (state === STATE_LIVE || state === STATE_COLLECTED) found.push(handle);
-    }
-  }
+  const found: Live[] = [];
+  if (insides === undefined || insides.isClosed()) return found;
+  eachLive(insides.mirror, (live) => {
+    if (!insides.isOwn(live.handle)) found.push(live);
+  });
   return found;
 }
 
-function tell(registry: Registry, handle: number, closed: boolean): Told {
-  const { mirror, kindName } = insidesOf(registry)!;
-  const block = mirror.blockOf(handle & INDEX_MASK)!;
-  const slot = handle & SLOT_MASK;
+function tell(registry: Registry, { handle, kind, references }: Live, closed: boolean): Told {
   const birth = birthOf(registry, handle);
   const createdAt = birth?.stack === undefined ? undefined : placeOf(birth.stack);
   return {
-    kind: kindName(block.kinds[slot]!),
+    kind: insidesOf(registry)!.kindName(kind),
     handle: handle as Handle,
-    references: block.words[slot * SLOT_WORDS]! & REFERENCES_MASK,
+    references,
     realm: registry.id,
     closed,
     ...(createdAt === undefined ? {} : { createdAt }),
@@ -231,9 +223,12 @@ function tell(registry: Registry, handle: number, closed: boolean): Told {
 }
 
 function newIn(registry: Registry, old: ReadonlySet<number> | undefined, closed: boolean): Told[] {
-  return validIn(registry)
-    .filter((handle) => !old?.has(handle))
-    .map((handle) => tell(registry, handle, closed));
+  const insides = insidesOf(registry);
+  if (insides === undefined) return [];
+  const isLeak = leakTest(insides);
+  return aliveIn(registry)
+    .filter((live) => !old?.has(live.handle) && isLeak(live))
+    .map((live) => tell(registry, live, closed));
 }
 
 function byKindAndAge(a: Told, b: Told): number {
