@@ -26,6 +26,7 @@ const WRONG_HANDLE: ReadonlySet<ErrorCode> = new Set([
   'HAFT_E_FORGED',
   'HAFT_E_STALE',
   'HAFT_E_MOVED',
+  'HAFT_E_COLLECTED',
   'HAFT_E_KIND',
   'HAFT_E_CLOSED',
 ]);

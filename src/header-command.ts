@@ -16,7 +16,7 @@ export async function headerCommand(path: string, options: HeaderCommandOptions)
   if (output !== undefined && check !== undefined) {
     throw new Problem('--output writes a file and --check leaves it alone: give one of both');
   }
-  const text = headerOf(await load(path), options);
+  const text = await made(path, options);
   if (check !== undefined) compare(check, text, path);
   else if (output !== undefined) files(output, () => writeFileSync(output, text));
   else process.stdout.write(text);
@@ -24,13 +24,41 @@ export async function headerCommand(path: string, options: HeaderCommandOptions)
   process.stdout.write('', () => process.exit());
 }
 
+async function made(path: string, options: HeaderOptions): Promise<string> {
+  process.once('exit', unfinished);
+  try {
+    return textOf(await load(path), path, options);
+  } finally {
+    process.off('exit', unfinished);
+  }
+}
+
+// The module ended the process, or waits for what never comes: without this a build would go on without its header.
+function unfinished(): void {
+  console.error(
+    'haft: the module ended before it had loaded: look for process.exit, or an await that never ends',
+  );
+  process.exitCode = 1;
+}
+
+function textOf(module: object, path: string, options: HeaderOptions): string {
+  try {
+    return headerOf(module, options);
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw new Problem(`the exports of ${path} cannot be read: ${reasonOf(error)}`); // by a getter or a proxy of its own
+  }
+}
+
+const reasonOf = (error: unknown) =>
+  String((error as Error | undefined)?.message ?? error).replaceAll(/\s+/g, ' ');
+
 async function load(path: string): Promise<object> {
   if (!existsSync(path)) throw new Problem(`there is no module ${path}`);
   try {
     return (await import(pathToFileURL(resolve(path)).href)) as object;
   } catch (error) {
-    const why = String((error as Error | undefined)?.message ?? error).replaceAll(/\s+/g, ' ');
-    throw new Problem(`the module ${path} does not load: ${why}`);
+    throw new Problem(`the module ${path} does not load: ${reasonOf(error)}`);
   }
 }
 

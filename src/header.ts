@@ -62,16 +62,18 @@ const KEYWORDS: ReadonlySet<string> = new Set(
   wchar_t while xor xor_eq linux unix assert stdin stdout stderr offsetof`.split(/\s+/),
 );
 
-// Functions and variables of the C library that a class is likely to share its name with: the compiler knows some of
-// them without any header.
+// Functions, variables and structs of the C library that a class is likely to share its name with: the compiler knows some
+// of them without any header. And the namespace of C++.
 const LIBRARY: ReadonlySet<string> = new Set(
-  `abort abs accept access acos alarm asin atan atexit atof atoi atol bind calloc cbrt ceil chdir chmod chown clock close
-  connect cos cosh creat daylight difftime div dup environ erf exec exit exp fabs fdim floor fma fmax fmin fmod fork free
-  frexp gamma getc getenv gets gmtime hypot index ioctl j0 j1 jn kill ldexp ldiv link listen localtime log logb lseek malloc
-  memcpy mkdir mktime modf mount nan nice open optarg optind pause perror pipe poll pow printf putc puts qsort raise rand
-  random read realloc recv remainder remove rename rewind rindex rint rmdir round scanf select send setenv shutdown sigaction
-  signal signbit sin sinh sleep socket sqrt srand stat strcat strlen strtol swab sync syscall sysconf system tan tanh time
-  timezone trunc truncate tzname umask ungetc unlink usleep vfork wait warn write y0 y1 yn`.split(/\s+/),
+  `abort abs accept access acos alarm asctime asin atan atexit atof atoi atol basename bind calloc cbrt ceil chdir chmod
+  chown clock close connect cos cosh creat ctime daylight difftime dirent dirname div dup environ erf exec exit exp fabs
+  fdim fileno flock floor fma fmax fmin fmod fork free frexp gamma getc getenv getline gets gmtime group hostent hypot index
+  ioctl iovec j0 j1 jn kill ldexp ldiv linger link listen localtime lockf log logb lseek malloc memcpy mkdir mktime modf
+  mount msghdr nan nice open optarg optind option passwd pause perror pipe poll pollfd pow printf putc puts qsort raise rand
+  random read realloc recv remainder remove rename rewind rindex rint rlimit rmdir round rusage scanf select send setenv
+  setlocale shutdown sigaction signal signbit sin sinh sleep sockaddr socket sqrt srand stat statx std strcat strdup strlen
+  strtol swab sync syscall sysconf system tan tanh time timespec timeval timezone tm trunc truncate tzname umask ungetc
+  unlink usleep vfork wait warn write y0 y1 yn`.split(/\s+/),
 );
 
 // What a header has for every kind, in C and as members in C++.
@@ -392,7 +394,7 @@ function kindC(text: KindText): string {
     ),
     own(
       'from',
-      `haft_handle handle, ${c} *self`,
+      `haft_handle handle, struct ${c} *self`, // `struct`: a kind may be called as another parameter is
       'haft_op op;',
       `const haft_status bound = ${c}_op(0, &op);`,
       'const haft_status status = haft_typed_check(bound, handle, HAFT_OP_KIND(op));',
@@ -404,7 +406,7 @@ function kindC(text: KindText): string {
     ),
     own(
       'find',
-      `haft_realm realm, const char *name, int64_t timeout_ms, ${c} *self`,
+      `haft_realm realm, const char *name, int64_t timeout_ms, struct ${c} *self`,
       'haft_handle found = HAFT_NULL;',
       'haft_status status = haft_find(realm, name, 0, timeout_ms, &found);',
       'self->handle = HAFT_NULL;',

@@ -9,7 +9,7 @@ export interface Owner {
   letGo(handle: number): void;
 }
 
-/** The owners of a table's handles. One that has ended otherwise stays here until its owner ends. */
+/** The owners of a table's handles. Unless it is a pin's, one that has ended otherwise stays here until its owner ends. */
 export class Owners {
   readonly #owners = new Map<number, Set<Owner>>();
 
@@ -29,6 +29,11 @@ export class Owners {
     if (owners === undefined) return;
     this.#owners.delete(handle);
     for (const owner of owners) owner.letGo(handle);
+  }
+
+  /** The handle has ended. */
+  forget(handle: number): void {
+    this.#owners.delete(handle);
   }
 
   clear(): void {

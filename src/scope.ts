@@ -1,5 +1,6 @@
 // Scopes: what is made in one ends with it.
 
+import { HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import type { Handles } from './handles.js';
 import type { Owner } from './owned.js';
@@ -25,8 +26,20 @@ export class Scope implements Disposable, Owner {
     this.#handles = handles;
   }
 
-  /** From now on the scope owns it: a handle, which it deletes at its end, or what has `[Symbol.dispose]`. */
+  /**
+   * From now on the scope owns it: a handle, which it deletes at its end, or what has `[Symbol.dispose]`.
+   * @throws HaftError `HAFT_E_ARGUMENT` for anything else.
+   */
   own<T extends Handle | Disposable>(owned: T): T {
+    if (
+      typeof owned !== 'number' &&
+      typeof (owned as Disposable | undefined)?.[Symbol.dispose] !== 'function'
+    ) {
+      throw new HaftError('HAFT_E_ARGUMENT', {
+        message: 'a scope cannot own the value: it has no [Symbol.dispose], and is no handle',
+        next: 'pass the number that create returned, not a BigInt, or something disposable',
+      });
+    }
     this.#owned.add(owned);
     if (typeof owned === 'number') this.#handles.owners.add(owned, this);
     return owned;

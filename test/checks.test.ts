@@ -61,6 +61,39 @@ describe.each(['addon', 'koffi'])('level 2 over %s', (backend) => {
     );
   });
 
+  it('goes on counting who owns what when the object of a weak handle was collected', async () => {
+    const source = `
+      import { setFlagsFromString } from 'node:v8';
+      import { runInNewContext } from 'node:vm';
+      setFlagsFromString('--expose-gc');
+      const gc = runInNewContext('gc');
+      const weak = (() => registry.weak(new Counter(), CounterKind))();
+      const transferred = (() => registry.transfer(registry.weak(new Counter(), CounterKind)))();
+      act(RETAIN, weak, 0, 0);
+      act(RETAIN, weak, 0, 0);
+      while (registry.has(weak) || registry.has(transferred)) {
+        await new Promise(setImmediate);
+        gc();
+      }
+      const before = registry.historyOf(weak).owned;
+      const statuses = [0, 0, 0].map(() => act(RELEASE, weak, 0, 0));
+      const { owned, ended } = registry.historyOf(weak);
+      registry.release(weak);
+      counter.given = transferred;
+      const given = act(TAKE_RESULT, h, 0, 0);
+      console.log(JSON.stringify({ before, statuses, owned, ended, given, check: act(CHECK, weak, 0, 0) }));`;
+    const ended = await program(source, '2', env);
+    expect(told(ended)).toEqual({
+      before: { script: 1, native: 2 },
+      statuses: [0, 0, OWNER],
+      owned: { script: 1, native: 0 },
+      ended: false,
+      given: RESULT, // JavaScript owns no reference of it
+      check: STALE,
+    });
+    expect(ended.stderr).toContain('native code owns none of the 1 reference of the handle');
+  });
+
   it('counts a result as native code’s, and gives none away that JavaScript does not own', async () => {
     const source = `
       counter.given = registry.create({});

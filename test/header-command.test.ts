@@ -113,10 +113,26 @@ describe('haft header', () => {
       () => save('empty.mjs', 'export default () => {}; export const one = 1, none = null;'),
       /^haft: the module exports no kind: export what kind\(...\) or functionKind\(...\) returned\n$/,
     ],
+    [
+      'a module whose exports throw',
+      () => save('getter.mjs', "export const kinds = { get one() { throw new Error('not\\nnow'); } };"),
+      /^haft: the exports of .*getter\.mjs cannot be read: not now\n$/,
+    ],
+    [
+      'a module that ends the process',
+      () => save('exits.mjs', 'process.exit(0);'),
+      /^haft: the module ended before it had loaded: look for process\.exit, or an await that never ends\n$/,
+    ],
   ])('says in a sentence that there is %s', async (_, module, says) => {
     const { stderr, stdout } = expectExit(await haft(['header', module()]), 1);
     expect(stderr).toMatch(says);
     expect(stdout).toBe('');
+  });
+
+  it('says in a sentence that a module never ends to load', async () => {
+    const ended = await haft(['header', save('waits.mjs', 'await new Promise(() => {});')]);
+    expect(ended.stderr).toContain('haft: the module ended before it had loaded');
+    expect([ended.stdout, ended.code === 0]).toEqual(['', false]);
   });
 
   it('ends although the module keeps the process alive', async () => {
@@ -193,6 +209,8 @@ describe('the kinds of a module', () => {
       { K: kindOf('Socket') },
       'socket in C, which the C library has: give it another',
     ],
+    ['a struct of the C library', { K: kindOf('Timespec') }, 'timespec in C, which the C library has'],
+    ['a namespace of C++', { K: kindOf('Std') }, 'std in C, which the C library has'],
     [
       'a keyword of a function',
       { Default: Accepts },
@@ -289,6 +307,28 @@ describe('the header compiles', () => {
       own('#include "kinds.h"\n#include "counter.h"\n#include "hard.h"\n#include "kinds.h"\nint x;\n'),
     ).toBe('');
     expect(own('#include <haft.h>\n#include <haft_typed.h>\n#include <haft_typed.h>\nint x;\n')).toBe('');
+  });
+
+  it('of kinds that are called as parameters and variables of its own', () => {
+    const called = [
+      'Handle',
+      'Realm',
+      'Name',
+      'Self',
+      'Found',
+      'Bound',
+      'Status',
+      'Op',
+      'Args',
+      'Raw',
+      'Result',
+    ];
+    const more = ['Kind', 'Signatures', 'Position', 'Completer', 'From', 'Target', 'Done'];
+    const add = { add: { args: ['f64', 'str'], returns: 'str' } } as Signatures;
+    save('called.h', headerOf({ all: [...called, ...more].map((name) => kindOf(name, add)) }));
+    const text = '#include "called.h"\nint x;\n';
+    expect(check('CC', text, ['-std=c11', ...STRICT])).toBe('');
+    expect(check('CXX', text, ['-std=c++17', ...STRICT])).toBe('');
   });
 
   it('and two headers that declare one name for different kinds are told so', () => {

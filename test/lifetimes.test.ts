@@ -49,6 +49,16 @@ describe.each(TABLES)('an owned handle of a %s', (_, { open }) => {
     first[Symbol.dispose]();
   });
 
+  it('is owned by a scope as its number, and nothing else is that has no end', () => {
+    const table = open();
+    const scope = table.scope();
+    const handle = scope.own(table.create('x'));
+    for (const none of [BigInt(handle), undefined, null, {}, 'x'])
+      thrown('HAFT_E_ARGUMENT', () => scope.own(none as never));
+    scope.end();
+    expect(table.stats().live).toBe(0);
+  });
+
   it('may have ended before', () => {
     const table = open();
     const owned = table.own('x');

@@ -161,6 +161,20 @@ describe('a pinned buffer', () => {
     thrown('HAFT_E_CLOSED', () => registry.pin(bytes));
   });
 
+  it('keeps nothing of itself when C’s last release has ended it', async () => {
+    const pins = Array.from({ length: 3 }, () => {
+      const pin = registry.pin(bytes);
+      expect(release(pin.handle)).toBe(OK);
+      return new WeakRef(pin);
+    });
+    registry.drain();
+    for (let i = 0; i < 20 && pins.some((pin) => pin.deref() !== undefined); i++) {
+      await turn();
+      globalThis.gc!();
+    }
+    expect(pins.map((pin) => pin.deref())).toEqual([undefined, undefined, undefined]);
+  });
+
   it('ends with a scope, unless its handle is transferred', () => {
     const scope = registry.scope();
     const ends = scope.own(registry.pin(bytes.slice()));
@@ -266,6 +280,19 @@ describe('a buffer that is detached while it is pinned', () => {
     expect(release(broken().handle)).toBe(OK);
     registry.drain();
     await turn();
+    isTold();
+  });
+
+  it('is told where a test has replaced queueMicrotask', async () => {
+    const real = globalThis.queueMicrotask;
+    globalThis.queueMicrotask = () => {};
+    try {
+      registry.release(broken().handle);
+      registry.drain();
+      await turn();
+    } finally {
+      globalThis.queueMicrotask = real;
+    }
     isTold();
   });
 

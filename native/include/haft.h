@@ -381,14 +381,16 @@ static inline haft_status haft_plugin_keep(const haft_api *api) {
 
 /* ---- References -------------------------------------------------------------------------------------- */
 
-/* Adds one reference. Lock-free.
-** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_CLOSED, HAFT_E_FORKED; HAFT_E_OVERFLOW: nothing changed. */
+/* Adds one reference. Lock-free. One to a weak handle keeps its slot, and not its object.
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_CLOSED, HAFT_E_FORKED; HAFT_E_COLLECTED: the handle is a weak one, and
+** its object is gone; HAFT_E_OVERFLOW. On any of them nothing changed. */
 static inline haft_status haft_retain(haft_handle handle) {
   return HAFT_HAS(retain) ? haft_plugin_api->retain(handle) : HAFT_E_UNSUPPORTED;
 }
 
 /* Gives one reference back. The last one ends the handle at once; JavaScript drops the object soon after, once
-** the messages that were posted before the release have been handled. Lock-free.
+** the messages that were posted before the release have been handled. A weak handle whose object was collected is
+** released as any other: HAFT_OK. Lock-free.
 ** HAFT_E_FORGED; HAFT_E_STALE: also for a release too many, if nobody else holds a reference; HAFT_E_MOVED, HAFT_E_CLOSED,
 ** HAFT_E_FORKED. */
 static inline haft_status haft_release(haft_handle handle) {
@@ -398,8 +400,8 @@ static inline haft_status haft_release(haft_handle handle) {
 /* As haft_retain and haft_release, with a label that says what the reference is for: registry.report() and the leak report
 ** count references by label. A label is text of your own, of 1 to 63 bytes; it is copied. Give a labelled reference back
 ** with the same label. Takes a lock, not for long.
-** As haft_retain and haft_release; HAFT_E_ARGUMENT: no label; haft_release_as: HAFT_E_OWNER: the handle has no reference of
-** that label. Nothing changed. */
+** As haft_retain (HAFT_E_COLLECTED too) and haft_release; HAFT_E_ARGUMENT: no label; haft_release_as: HAFT_E_OWNER: the
+** handle has no reference of that label. Nothing changed. */
 static inline haft_status haft_retain_as(haft_handle handle, const char *label) {
   return HAFT_HAS(retain_as) ? haft_plugin_api->retain_as(handle, label) : HAFT_E_UNSUPPORTED;
 }
@@ -410,15 +412,15 @@ static inline haft_status haft_release_as(haft_handle handle, const char *label)
 /* The memory of a buffer that JavaScript pinned or transferred (registry.pin, registry.transfer), and its bytes. It stays
 ** where it is while the handle is valid: until JavaScript unpins it or its realm closes, or, where you hold the last
 ** reference, until your release. Both sides may write: who writes when is for them to agree.
-** HAFT_E_KIND: the handle names no memory; HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_CLOSED, HAFT_E_FORKED,
-** HAFT_E_ARGUMENT. */
+** HAFT_E_KIND: the handle names no memory; HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_COLLECTED, HAFT_E_CLOSED,
+** HAFT_E_FORKED, HAFT_E_ARGUMENT. On any error `*data` is NULL and `*size` 0. */
 static inline haft_status haft_memory(haft_handle handle, void **data, uint64_t *size) {
   return HAFT_HAS(memory) ? haft_plugin_api->memory(handle, data, size) : HAFT_E_UNSUPPORTED;
 }
 
 /* Whether the handle is valid and, unless `kind` is 0, of that kind. Lock-free; changes nothing. Without a
 ** reference of your own the answer may be out of date when you read it.
-** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_KIND, HAFT_E_CLOSED, HAFT_E_FORKED. */
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_COLLECTED, HAFT_E_KIND, HAFT_E_CLOSED, HAFT_E_FORKED. */
 static inline haft_status haft_check(haft_handle handle, haft_kind kind) {
   return HAFT_HAS(check) ? haft_plugin_api->check(handle, kind) : HAFT_E_UNSUPPORTED;
 }
@@ -457,8 +459,8 @@ static inline haft_status haft_op_find(haft_kind kind, const char *name, haft_op
 
 /* The handle that JavaScript published under `name`, with one reference for the caller. Waits for it up to
 ** `timeout_ms`; the realm's own thread does not wait. `kind` 0: any kind.
-** HAFT_E_NOT_FOUND: nothing was published in time; HAFT_E_KIND, HAFT_E_MOVED, HAFT_E_CLOSED, HAFT_E_OVERFLOW,
-** HAFT_E_DEADLOCK (realms that wait in a circle), HAFT_E_FORKED, HAFT_E_ARGUMENT. */
+** HAFT_E_NOT_FOUND: nothing was published in time, or what was has ended or was collected; HAFT_E_KIND, HAFT_E_MOVED,
+** HAFT_E_CLOSED, HAFT_E_OVERFLOW, HAFT_E_DEADLOCK (realms that wait in a circle), HAFT_E_FORKED, HAFT_E_ARGUMENT. */
 static inline haft_status haft_find(haft_realm realm, const char *name, haft_kind kind, int64_t timeout_ms,
                                     haft_handle *found) {
   return HAFT_HAS(find) ? haft_plugin_api->find(realm, name, kind, timeout_ms, found) : HAFT_E_UNSUPPORTED;
@@ -476,10 +478,10 @@ static inline haft_status haft_realm_check(haft_realm realm) {
 ** in the order in which they were sent; across handles no order is promised. A message that was posted before
 ** the last release of its handle, or of a handle among its arguments, still finds the object. What the handler
 ** returns is dropped; what it throws goes to the registry's `error` event.
-** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_KIND, HAFT_E_OP, HAFT_E_CLOSED, HAFT_E_FORKED, HAFT_E_BREAKER;
-** HAFT_E_FULL, HAFT_E_NO_MEMORY: not sent (see haft_full); HAFT_E_DEADLOCK: HAFT_BLOCK with the mailbox full, on the
-** realm's own thread, or on one of another realm that this one waits for; HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE; HAFT_E_REALM: an argument is a handle of
-** another realm. */
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_COLLECTED: of the handle, or of one among the arguments; HAFT_E_KIND,
+** HAFT_E_OP, HAFT_E_CLOSED, HAFT_E_FORKED, HAFT_E_BREAKER; HAFT_E_FULL, HAFT_E_NO_MEMORY: not sent (see haft_full);
+** HAFT_E_DEADLOCK: HAFT_BLOCK with the mailbox full, on the realm's own thread, or on one of another realm that this one
+** waits for; HAFT_E_ARGUMENT, HAFT_E_UTF8, HAFT_E_TOO_LARGE; HAFT_E_REALM: an argument is a handle of another realm. */
 static inline haft_status haft_post(haft_handle handle, haft_op op, const haft_value *args, size_t count,
                                     haft_full when_full) {
   return HAFT_HAS(post) ? haft_plugin_api->post(handle, op, args, count, when_full) : HAFT_E_UNSUPPORTED;
@@ -586,7 +588,7 @@ static inline haft_status haft_signal(haft_realm realm, uint32_t events) {
 /* Where the object of a handle lives that answers HAFT_E_MOVED. Each reference to the old handle has become one to
 ** `*now`: use and release that instead. The answer is kept until the old realm needs the place, then it is
 ** HAFT_E_STALE. A handle that is valid gives itself.
-** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_CLOSED, HAFT_E_FORKED, HAFT_E_ARGUMENT. */
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_COLLECTED, HAFT_E_CLOSED, HAFT_E_FORKED, HAFT_E_ARGUMENT. */
 static inline haft_status haft_moved(haft_handle handle, haft_handle *now) {
   return HAFT_HAS(moved) ? haft_plugin_api->moved(handle, now) : HAFT_E_UNSUPPORTED;
 }

@@ -444,9 +444,10 @@ export class Realm implements NativeRealm, Owner, Place {
     const handle = this.#handle;
     const { slots, ledger } = this.#process;
     const target = slots.live(handle);
-    const status = typeof target === 'number' ? target : OK;
-    if (status === MOVED || status === COLLECTED) this.#status = OK;
-    else this.#status = status === OK && ledger?.mayGive(handle) === false ? OWNER : status;
+    let status = typeof target === 'number' ? target : OK;
+    // Who receives these learns it from them, and gives their reference back.
+    if (status === MOVED || status === COLLECTED) status = OK;
+    this.#status = status === OK && ledger?.mayGive(handle) === false ? OWNER : status;
   }
 
   history(): HandleHistory | undefined {

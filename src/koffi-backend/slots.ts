@@ -97,7 +97,7 @@ export class Slots<R extends Owner> {
     return owner === SPARE ? STALE : CLOSED; // P24
   }
 
-  /** `HAFT_OK` while the handle is live, else `HAFT_E_STALE`, `HAFT_E_MOVED` or `HAFT_E_FORGED`. */
+  /** `HAFT_OK` while the handle is live, else `HAFT_E_STALE`, `HAFT_E_MOVED`, `HAFT_E_COLLECTED` or `HAFT_E_FORGED`. */
   grade({ handle, index, block, slot }: Target<R>): number {
     const high = highWord(block, slot);
     const generation = generationOf(handle);
@@ -140,9 +140,9 @@ export class Slots<R extends Owner> {
     return (low | ((highWord(block, slot) & KIND_HIGH_MASK) << KIND_HIGH_SHIFT)) & (KINDS - 1);
   }
 
-  /** How many references a live handle has; 0 for any other. */
+  /** How many references a handle has that has not ended; 0 for any other. */
   referencesOf(handle: unknown): number {
-    const target = this.live(handle);
+    const target = this.alive(handle);
     return typeof target === 'number' ? 0 : referencesOf(target.block, target.slot);
   }
 

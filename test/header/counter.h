@@ -53,7 +53,7 @@ static inline haft_status counter_bind(void) {
 }
 /* The handle as one of this kind, if it is one. Adds no reference and takes none. Statuses as haft_check and
 ** counter_bind; on any error `self->handle` is HAFT_NULL. */
-static inline haft_status counter_from(haft_handle handle, counter *self) {
+static inline haft_status counter_from(haft_handle handle, struct counter *self) {
   haft_op op;
   const haft_status bound = counter_op(0, &op);
   const haft_status status = haft_typed_check(bound, handle, HAFT_OP_KIND(op));
@@ -62,7 +62,7 @@ static inline haft_status counter_from(haft_handle handle, counter *self) {
 }
 /* What JavaScript published under `name`, with a reference, which is the caller's: counter_release. Statuses
 ** as haft_find and counter_from; on any error `self->handle` is HAFT_NULL. */
-static inline haft_status counter_find(haft_realm realm, const char *name, int64_t timeout_ms, counter *self) {
+static inline haft_status counter_find(haft_realm realm, const char *name, int64_t timeout_ms, struct counter *self) {
   haft_handle found = HAFT_NULL;
   haft_status status = haft_find(realm, name, 0, timeout_ms, &found);
   self->handle = HAFT_NULL;
