@@ -118,6 +118,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", layout(env));
   exports.Set("statuses", statuses(env));
   exports.Set("rules", rules(env));
+  exports.Set("checks", Napi::String::New(env, check_text()));
   exports.Set("checkLevel", Napi::Number::New(env, check_level()));
   exports.Set("api", api(env));
   exports.Set("apiAddress", Napi::Function::New(env, api_address, "apiAddress"));

@@ -2,6 +2,8 @@
 // the labels of references. None of it is frequent. As in functions.cc, handles and statuses stand in Realm::exchange.
 #include <cstring>
 
+#include "core/checks.h"
+#include "core/history.h"
 #include "core/labels.h"
 #include "core/pins.h"
 #include "core/slots.h"
@@ -41,19 +43,27 @@ napi_value unpin(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// (label)
-napi_value with_label(napi_env env, napi_callback_info info, haft_status (*act)(haft_handle, const char *)) {
-  size_t argc = 1;
-  napi_value argv[1];
+// (label, the JavaScript stack at level 2)
+napi_value with_label(napi_env env, napi_callback_info info, int change) {
+  size_t argc = 2;
+  napi_value argv[2];
   char label[kLabelRoom] = "";
   Edge *edge = edge_of(env, info, &argc, argv);
   napi_get_value_string_utf8(env, argv[0], label, sizeof label, nullptr);
-  edge->realm->exchange[kExchangeStatus] = act(exchanged_handle(edge), label);
+  const haft_handle handle = exchanged_handle(edge);
+  const auto act = [&] { return change > 0 ? retain_as(handle, label) : release_as(handle, label); };
+  haft_status &status = edge->realm->exchange[kExchangeStatus];
+  if (check_level() == 2) {
+    Deed deed = script_deed(change > 0 ? "retainAs" : "releaseAs", Napi::Value(env, argv[1]).As<Napi::String>());
+    status = history_change(handle, Side::kScript, change, std::move(deed), act);
+  } else {
+    status = act();
+  }
   return nullptr;
 }
 
-napi_value retain_labelled(napi_env env, napi_callback_info info) { return with_label(env, info, retain_as); }
-napi_value release_labelled(napi_env env, napi_callback_info info) { return with_label(env, info, release_as); }
+napi_value retain_labelled(napi_env env, napi_callback_info info) { return with_label(env, info, 1); }
+napi_value release_labelled(napi_env env, napi_callback_info info) { return with_label(env, info, -1); }
 
 napi_value sweep_labels(napi_env, napi_callback_info) {
   labels_sweep();

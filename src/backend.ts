@@ -1,7 +1,7 @@
 // Who serves native code: the addon, or koffi alone where the addon cannot be loaded. Chosen once, at the first use.
 import { isMainThread } from 'node:worker_threads';
 import { type Addon, addon, isAddonThere } from './binding.js';
-import { checkSetting } from './checks.js';
+import { settleChecks } from './checks.js';
 import { HaftError } from './errors.js';
 import { isKoffiThere, raiseLimits } from './koffi.js';
 import { KoffiBackend } from './koffi-backend/backend.js';
@@ -9,7 +9,7 @@ import { trace } from './trace.js';
 
 export type BackendName = 'addon' | 'koffi';
 
-export interface Backend extends Omit<Addon, 'layout'> {
+export interface Backend extends Omit<Addon, 'layout' | 'checks'> {
   readonly name: BackendName;
   /** Why the addon does not serve, where nobody asked for koffi. */
   readonly reason?: string;
@@ -26,7 +26,6 @@ let chosen: Backend | undefined;
 /** @throws HaftError when neither serves, or the one that was asked for does not; or the trace has no file. */
 export function backend(): Backend {
   if (chosen !== undefined) return chosen;
-  checkSetting();
   const made = choose();
   trace?.open(made.trace);
   chosen = made;
@@ -35,7 +34,7 @@ export function backend(): Backend {
 
 function choose(): Backend {
   const wanted = process.env.HAFT_BACKEND || undefined;
-  if (wanted === 'koffi') return new KoffiBackend();
+  if (wanted === 'koffi') return overKoffi();
   if (wanted !== undefined && wanted !== 'addon') {
     throw new HaftError('HAFT_E_ARGUMENT', {
       message: `HAFT_BACKEND is "${wanted}"`,
@@ -43,7 +42,9 @@ function choose(): Backend {
     });
   }
   try {
-    return Object.assign(Object.create(addon()) as Addon, { name: 'addon' as const });
+    const made = addon();
+    settleChecks(made.checks);
+    return Object.assign(Object.create(made) as Addon, { name: 'addon' as const });
   } catch (error) {
     // What was asked for by name is not replaced; nor is an addon that is there and does not fit.
     const missing = error instanceof HaftError && error.code === 'HAFT_E_UNSUPPORTED';
@@ -54,7 +55,7 @@ function choose(): Backend {
 
 function koffiInstead(missing: HaftError): KoffiBackend {
   try {
-    return new KoffiBackend(missing.message);
+    return overKoffi(missing.message);
   } catch (error) {
     const { code, message } = error as HaftError;
     throw new HaftError(code, {
@@ -62,4 +63,9 @@ function koffiInstead(missing: HaftError): KoffiBackend {
       cause: error,
     });
   }
+}
+
+function overKoffi(reason?: string): KoffiBackend {
+  settleChecks(process.env.HAFTCHECK);
+  return new KoffiBackend(reason);
 }

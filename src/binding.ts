@@ -117,9 +117,9 @@ export interface NativeRealm {
   pin(start: Uint8Array, byteLength: number): bigint;
   /** Handle in: it has ended. */
   unpin(): void;
-  /** Handle in, status out. So too `releaseAs`. */
-  retainAs(label: string): void;
-  releaseAs(label: string): void;
+  /** Handle in, status out. So too `releaseAs`. The stack is for level 2. */
+  retainAs(label: string, stack: string): void;
+  releaseAs(label: string, stack: string): void;
   /** Forgets the labels of handles that have ended. */
   sweepLabels(): void;
   /**
@@ -183,7 +183,9 @@ export interface Addon {
   apiAddress(): bigint;
   /** The address of a C function that releases the handle in its one argument. */
   destroyNotify(): bigint;
-  /** The level of HAFTCHECK. */
+  /** HAFTCHECK as the process had it when the addon was loaded first; '' where it was not set. */
+  readonly checks: string;
+  /** Its level. */
   readonly checkLevel: number;
   /** Undefined where nothing is traced. */
   readonly trace?: NativeTrace | undefined;

@@ -1,5 +1,5 @@
-// HAFTCHECK: how much is looked at, one level a process, read when haft is loaded. What the levels mean stands in haft.h,
-// CHECKS; the addon reads the same variable (native/core/checks.cc).
+// HAFTCHECK: how much is looked at, one level a process, read when a backend begins to serve. What the levels mean stands in
+// haft.h, CHECKS; the addon reads the variable (native/core/checks.cc), once for all threads.
 import { HaftError } from './errors.js';
 
 export type CheckLevel = 0 | 1 | 2;
@@ -17,15 +17,28 @@ const SETTINGS: Readonly<Record<string, CheckSetting>> = {
   '2,abort': { level: 2, abort: true },
 };
 
-// A worker has a copy of the environment that it may change; the process keeps what it began with.
-const given = process.env.HAFTCHECK || '1';
+let settled: CheckSetting | undefined;
 
-/** The level, of a setting that is one; the addon goes by the same. */
-export const checkLevel: CheckLevel = SETTINGS[given]?.level ?? 1;
+/** The level, once a backend serves. */
+export let checkLevel: CheckLevel = 1;
+
+/**
+ * Fixes the level for good: what the program or a worker makes of its environment later changes nothing.
+ * @param given HAFTCHECK as the process has it, which in a worker is not `process.env`.
+ * @throws HaftError `HAFT_E_ARGUMENT` when it is none of its values.
+ */
+export function settleChecks(given: string | undefined): void {
+  settled = settingOf(given);
+  checkLevel = settled.level;
+}
 
 /** @throws HaftError `HAFT_E_ARGUMENT` when HAFTCHECK is none of its values. */
 export function checkSetting(): CheckSetting {
-  const setting = SETTINGS[given];
+  return settled ?? settingOf(process.env.HAFTCHECK);
+}
+
+function settingOf(given: string | undefined): CheckSetting {
+  const setting = SETTINGS[given || '1'];
   if (setting !== undefined) return setting;
   throw new HaftError('HAFT_E_ARGUMENT', {
     message: `HAFTCHECK is "${given}"`,

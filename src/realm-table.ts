@@ -160,7 +160,7 @@ export abstract class RealmTable extends Handles {
    */
   retainAs<H extends Handle | number | bigint>(handle: H, label: string): H {
     const known = this.#labelled(handle, label);
-    this.native.retainAs(label);
+    this.native.retainAs(label, checkLevel === 2 ? stackText() : '');
     const status = this.#i32[STATUS_WORD]!;
     if (status !== STATUSES.HAFT_OK.status) throw errorOfStatus(status, { handle: known });
     return handle;
@@ -172,10 +172,10 @@ export abstract class RealmTable extends Handles {
    */
   releaseAs(handle: Handle | number | bigint, label: string): void {
     const known = this.#labelled(handle, label);
-    this.native.releaseAs(label);
+    this.native.releaseAs(label, checkLevel === 2 ? stackText() : '');
     const status = this.#i32[STATUS_WORD]!;
     if (status === STATUSES.HAFT_OK.status) return;
-    const message = `the handle has no reference labelled "${label}"`;
+    const message = `JavaScript owns no reference of the handle that is labelled "${label}"`;
     const isOwners = status === STATUSES.HAFT_E_OWNER.status;
     throw errorOfStatus(status, isOwners ? { handle: known, message } : { handle: known });
   }

@@ -123,7 +123,7 @@ describe('registry.wait', () => {
       assert.equal(handled, 1);
       const reclaimed = registry.wait(EVENT.reclaimed);
       const gone = registry.create({});
-      assert.equal(release(gone), 0);
+      assert.equal(release(registry.transfer(gone)), 0);
       assert.equal(await reclaimed, EVENT.reclaimed);
       assert.equal(registry.has(gone), false);
       const collected = registry.wait(EVENT.collected);

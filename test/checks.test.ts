@@ -105,6 +105,38 @@ describe.each(['addon', 'koffi'])('level 2 over %s', (backend) => {
     expect(told(await program(source, '2', env))).toEqual([0, RESULT]);
   });
 
+  it('counts references with labels as any other, each side its own', async () => {
+    const source = `
+      registry.transfer(registry.retainAs(h, 'cache'));
+      const first = [statusOf(() => registry.releaseAs(h, 'cache')), statusOf(() => registry.retainAs(h, 'queue'))];
+      registry.transfer(h);
+      const { owned, references } = registry.historyOf(h);
+      const script = statusOf(() => registry.releaseAs(h, 'queue'));
+      console.log(JSON.stringify({ first, owned, script, what: references.map(({ what }) => what) }));`;
+    const { what, ...rest } = told(await program(source, '2', env));
+    expect(rest).toEqual({ first: [0, 0], owned: { script: 0, native: 2 }, script: 'HAFT_E_OWNER' });
+    expect(what).toEqual(['retainAs', 'transfer', 'releaseAs', 'retainAs', 'transfer']);
+  });
+
+  it('lets a weak handle be released whose object was collected, as often as it has references', async () => {
+    const source = `
+      const weak = (() => registry.weak(new Counter(), CounterKind))();
+      act(RETAIN, weak, 0, 0);
+      act(RETAIN, weak, 0, 0);
+      while (registry.tryGet(weak) !== undefined) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        gc();
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      const { owned } = registry.historyOf(weak);
+      const statuses = [1, 2, 3].map(() => act(RELEASE, weak, 0, 0));
+      console.log(JSON.stringify({ owned, statuses }));`;
+    expect(told(await program(source, '2', env))).toEqual({
+      owned: { script: 1, native: 2 },
+      statuses: [0, 0, OWNER],
+    });
+  });
+
   it('refuses a value that is not of the op’s type when it is sent', async () => {
     const ended = await program('console.log(act(POST_TEXT, h, 0, 0));', '2', env);
     expect(told(ended)).toBe(ARGUMENT);
@@ -251,6 +283,45 @@ describe('level 2', () => {
     expect(ended.stderr).toMatch(
       /^haft: the table is broken\n {2}what +slot \d+:\d+ is LIVE without a reference$/m,
     );
+  });
+});
+
+describe('the level of the process', () => {
+  const LEVEL =
+    'const levelOf = (of) => [of.report().checkLevel, of.historyOf(of.create({})) === undefined ? 0 : 2];';
+
+  it.each(['addon', 'koffi'])(
+    'is what stands in the environment when the first registry opens (%s)',
+    async (backend) => {
+      const source = `
+      import { Registry } from 'haft';
+      ${LEVEL}
+      process.env.HAFTCHECK = '2';
+      const seen = [levelOf(new Registry())];
+      process.env.HAFTCHECK = '7';
+      seen.push(levelOf(new Registry()));
+      console.log(JSON.stringify(seen));`;
+      const env = { HAFT_BACKEND: backend, HAFTCHECK: '' };
+      expect(told(await script(source, [], { env }))).toEqual([
+        [2, 2],
+        [2, 2],
+      ]);
+    },
+  );
+
+  it.each(['0', '2', '7'])('is no other in a worker whose environment says %s', async (own) => {
+    const inWorker = `
+      import { parentPort } from 'node:worker_threads';
+      import { Registry } from 'haft';
+      ${LEVEL}
+      parentPort.postMessage(levelOf(new Registry()));`;
+    const source = `
+      import { Registry } from 'haft';
+      import { Worker } from 'node:worker_threads';
+      new Registry();
+      const worker = new Worker(${JSON.stringify(inWorker)}, { eval: true, env: { HAFTCHECK: '${own}' } });
+      worker.on('message', (seen) => { console.log(JSON.stringify(seen)); process.exit(); });`;
+    expect(told(await script(source, [], { env: { HAFTCHECK: '1' } }))).toEqual([1, 0]);
   });
 });
 

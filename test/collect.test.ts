@@ -74,7 +74,7 @@ describe('registry.collect', () => {
       for (const handle of held) release(handle);
       assert.equal((await registry.collect()).live, 3000);
       const released = registry.wait(EVENT.reclaimed);
-      for (const handle of held.slice(0, 2000)) release(handle);
+      for (const handle of held.slice(0, 2000)) release(registry.transfer(handle));
       const { live } = await registry.collect();
       assert.equal(live, 1000);
       assert.equal(await released, EVENT.reclaimed);
@@ -219,7 +219,8 @@ describe('registry.collect', () => {
       assert.equal(handles.every((handle) => registry.has(handle)), true);
     `));
 
-  it('loses no slot, whenever it is stopped', () =>
+  // At level 2 of HAFTCHECK a stack for each of some millions of handles takes minutes.
+  it.skipIf(process.env.HAFTCHECK === '2')('loses no slot, whenever it is stopped', () =>
     program(`
       const COUNT = 300 * 1024;
       let handles = many(COUNT);
@@ -236,7 +237,8 @@ describe('registry.collect', () => {
         handles = many(COUNT);
         assert.equal(registry.stats().slots, slots, 'stopped after ' + turns + ' turns');
       }
-    `));
+    `),
+  );
 
   it('goes on while objects come and go between its turns', () =>
     program(`
@@ -260,7 +262,7 @@ describe('registry.collect', () => {
         const from = random(Math.max(1, handles.length - count)); // neighbours, so that blocks become empty
         for (const handle of handles.slice(from, from + count)) {
           if (random(2)) registry.delete(handle);
-          else release(handle);
+          else release(registry.transfer(handle));
           model.delete(handle);
           if (ended.length < 50_000) ended.push(handle);
         }

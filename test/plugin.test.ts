@@ -4,7 +4,8 @@ import { child, expectExit, logicFile } from './support/child.js';
 
 const main = async (name: string, code = 0) => {
   const { stderr } = expectExit(await child([logicFile('plugin.mjs'), name]), code);
-  expect(stderr).toBe('');
+  // Some pass what is no handle, to see the status: level 2 of HAFTCHECK tells that.
+  expect(stderr.replace(/^haft: pointer rule 1 broken.*\n(?: {2}.*\n)*/gm, '')).toBe('');
 };
 
 describe('a plugin', () => {

@@ -5,6 +5,7 @@ import { child, expectExit } from './support/child.js';
 import { Host, OK, Sender, turn, until } from './support/messages.js';
 import { thrown } from './support/tables.js';
 
+const ARGUMENT = -17;
 const SHORT = 100;
 /** More than a message carries itself. */
 const LONG = 100_000;
@@ -165,15 +166,19 @@ describe.each([
     const { handle, to } = made();
     const take = to('take');
     const mixed = to('mixed');
+    // At level 2 of HAFTCHECK it is not even sent.
+    const isSent = process.env.HAFTCHECK !== '2';
     // Far more than there is memory for, if any of it stayed.
     for (let i = 0; i < 40; i++) {
-      expect(mixed.postBytes(length === LONG ? LARGEST / 8 : length, 1, 2)).toBe(OK);
+      expect(mixed.postBytes(length === LONG ? LARGEST / 8 : length, 1, 2)).toBe(isSent ? OK : ARGUMENT);
       host.drain();
     }
     for (let i = 0; i < 3; i++) take.postBytes(length, 1);
     host.delete(handle);
     host.drain();
-    expect(host.stats()).toMatchObject({ sent: 43, delivered: 0, refused: 43 });
+    expect(host.stats()).toMatchObject(
+      isSent ? { sent: 43, delivered: 0, refused: 43 } : { sent: 3, delivered: 0, refused: 3 },
+    );
   });
 });
 

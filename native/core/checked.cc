@@ -14,6 +14,7 @@
 #include "error.h"
 #include "history.h"
 #include "kinds.h"
+#include "labels.h"
 #include "process.h"
 #include "slots.h"
 #include "wait.h"
@@ -218,15 +219,16 @@ haft_status release(haft_handle handle) {
   return told(history_change(handle, Side::kNative, -1, deed, act), deed.what, 0, handle, deed.native);
 }
 
-haft_status retain_as(haft_handle handle, const char *label) {
+haft_status retain_labelled(haft_handle handle, const char *label) {
   const Deed deed = native_deed("haft_retain_as", CALLER);
   const auto act = [=] { return beneath->retain_as(handle, label); };
   return told(history_change(handle, Side::kNative, 1, deed, act), deed.what, 0, handle, deed.native);
 }
 
-haft_status release_as(haft_handle handle, const char *label) {
+haft_status release_labelled(haft_handle handle, const char *label) {
   const Deed deed = native_deed("haft_release_as", CALLER);
   const auto act = [=] { return beneath->release_as(handle, label); };
+  if (!is_label(label)) return act();  // before who owns what, as at every level
   return told(history_change(handle, Side::kNative, -1, deed, act), deed.what, 0, handle, deed.native);
 }
 
@@ -345,8 +347,8 @@ const haft_api *checked_table(const haft_api *below) {
     haft_api *made = new haft_api(*below);
     made->retain = retain;
     made->release = release;
-    made->retain_as = retain_as;
-    made->release_as = release_as;
+    made->retain_as = retain_labelled;
+    made->release_as = release_labelled;
     made->find = find;
     made->post = post;
     made->call = call;

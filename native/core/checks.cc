@@ -17,12 +17,14 @@ constexpr uint32_t kMostLines = 32;  // a breach in a loop must not fill a disk
 struct Setting {
   int32_t level = 1;
   bool abort = false;
+  char text[32] = "";  // longer than any value: what is cut is wrong, and stays so
 };
 
 // What is written wrong is told by JavaScript (src/checks.ts), before a realm opens.
 Setting read_setting() {
   Setting setting;
   const char *text = getenv("HAFTCHECK");
+  if (text) snprintf(setting.text, sizeof setting.text, "%s", text);
   if (!text || text[0] < '0' || text[0] > '2') return setting;
   setting.level = text[0] - '0';
   setting.abort = setting.level == 2 && strcmp(text + 1, ",abort") == 0;
@@ -37,6 +39,8 @@ const Setting &setting() {
 }  // namespace
 
 int32_t check_level() { return setting().level; }
+
+const char *check_text() { return setting().text; }
 
 bool checks_abort() { return setting().abort; }
 

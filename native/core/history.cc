@@ -181,6 +181,7 @@ haft_status history_change(haft_handle handle, Side side, int change, Deed deed,
   const haft_status status = act();
   if (status != HAFT_OK) return status;
   if (side == Side::kNative) history.native += (uint32_t)change;
+  if (history.transferred > history.native) history.transferred = history.native;
   const uint64_t word = word_of(handle);
   if (change < 0 && !counts(handle, word)) {
     history.native = 0;
@@ -197,8 +198,12 @@ void history_receive(haft_handle handle, Deed deed) {
   const std::lock_guard<std::mutex> lock(stripe.mutex);
   const auto found = stripe.live.find(handle);
   if (found == stripe.live.end()) return;
-  found->second.native++;
-  keep(found->second, std::move(deed));
+  History &history = found->second;
+  const uint64_t word = word_of(handle);
+  const bool is_known = counts(handle, word) && history.native >= word_references(word);  // native code's since its transfer
+  if (!is_known) history.native++;
+  if (is_known && history.transferred > 0) history.transferred--;
+  keep(history, std::move(deed));
 }
 
 haft_status history_transfer(haft_handle handle, Deed deed) {
@@ -209,6 +214,7 @@ haft_status history_transfer(haft_handle handle, Deed deed) {
   const haft_status status = owner_check(found->second, Side::kScript);
   if (status != HAFT_OK) return status;
   found->second.native++;
+  found->second.transferred++;
   keep(found->second, std::move(deed));
   return HAFT_OK;
 }
@@ -217,7 +223,7 @@ bool history_may_give(haft_handle handle) {
   Stripe &stripe = stripe_of(handle);
   const std::lock_guard<std::mutex> lock(stripe.mutex);
   const auto found = stripe.live.find(handle);
-  if (found == stripe.live.end() || found->second.own) return true;
+  if (found == stripe.live.end() || found->second.own || found->second.transferred > 0) return true;
   const uint64_t word = word_of(handle);
   return !counts(handle, word) || word_references(word) > found->second.native;
 }

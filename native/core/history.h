@@ -47,6 +47,7 @@ struct History {
   bool own = false;     // haft's own: who owns its references is not asked
   bool ended = false;   // the last of the references is the deed that ended it
   uint32_t native = 0;  // references that are native code's
+  uint32_t transferred = 0;  // of those, which a handler may still hand over as its result
   Deed created;
   std::vector<Deed> references;
   Deed last_use;

@@ -44,15 +44,15 @@ void sweep(Stripe &stripe) {
   stripe.sweep_at = std::max(kSweepLeast, stripe.labels.size() * 2);
 }
 
-bool is_label(const char *label) {
-  return label && label[0] && strnlen(label, kLabelBytes + 1) <= kLabelBytes;
-}
-
 haft_status no_label(haft_handle handle) {
   return fail(HAFT_E_ARGUMENT, handle, "a label is a text of 1 to 63 bytes");
 }
 
 }  // namespace
+
+bool is_label(const char *label) {
+  return label && label[0] && strnlen(label, kLabelBytes + 1) <= kLabelBytes;
+}
 
 haft_status retain_as(haft_handle handle, const char *label) {
   if (!is_label(label)) return no_label(handle);

@@ -10,6 +10,8 @@
 
 namespace haft {
 
+bool is_label(const char *label);  // a text of 1 to 63 bytes
+
 haft_status retain_as(haft_handle handle, const char *label);
 haft_status release_as(haft_handle handle, const char *label);
 

@@ -32,7 +32,7 @@ const SIGACTION_BYTES = 152;
 const SIGACTION_FLAGS = 136;
 const SA_RESETHAND = 0x80000000;
 
-export class KoffiBackend implements Omit<Addon, 'layout'> {
+export class KoffiBackend implements Omit<Addon, 'layout' | 'checks'> {
   readonly name = 'koffi';
   readonly checkLevel = checkSetting().level;
   readonly trace: NativeTrace | undefined = process.env.HAFT_TRACE

@@ -4,6 +4,7 @@ import { STATUSES } from '../constants.js';
 import { TYPES } from '../kind.js';
 import { reportBreach } from './breach.js';
 import type { Ledger } from './history.js';
+import { Labels } from './labels.js';
 import { load, type MaybePointer, type Pointer } from './memory.js';
 import { handleOf } from './message.js';
 import type { Process } from './process.js';
@@ -77,6 +78,8 @@ export function checked(process: Process, ledger: Ledger, place: number, act: Ac
           ran = true;
           return act(handle, ...rest) as number;
         };
+        // Before who owns what, as at every level.
+        if (name === 'release_as' && Labels.at(rest[0] as MaybePointer) === undefined) return run();
         const status = ledger.change(handle, 'native', by, ledger.use(what), run);
         if (!ran && status === OWNER)
           process.error.fail(OWNER, handle, ledger.describeOwners(handle, 'native'));

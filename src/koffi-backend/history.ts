@@ -23,6 +23,8 @@ class History {
   lastUse: Use | undefined;
   /** References that are native code's. */
   native = 0;
+  /** Of those, which a handler may still hand over as its result. */
+  transferred = 0;
   ended = false;
 
   constructor(
@@ -80,6 +82,7 @@ export class Ledger {
     const status = act();
     if (status !== OK) return status;
     if (side === 'native') history.native += by;
+    history.transferred = Math.min(history.transferred, history.native);
     const references = this.#slots.referencesOf(handle);
     if (by < 0 && references === 0) {
       this.#end(handle as number, use);
@@ -94,7 +97,9 @@ export class Ledger {
   receive(handle: unknown, use: Use): void {
     const history = this.#live.get(handle as number);
     if (history === undefined) return;
-    history.native++;
+    // All are native code's where one was transferred before it was the result.
+    if (history.native < this.#slots.referencesOf(handle)) history.native++;
+    else if (history.transferred > 0) history.transferred--;
     history.keep(use);
   }
 
@@ -103,13 +108,15 @@ export class Ledger {
     const history = this.#live.get(handle);
     if (history === undefined) return OK;
     if (!this.#owns(handle, history, 'script')) return OWNER;
-    this.receive(handle, this.use('transfer', stack));
+    history.native++;
+    history.transferred++;
+    history.keep(this.use('transfer', stack));
     return OK;
   }
 
   mayGive(handle: number): boolean {
     const history = this.#live.get(handle);
-    return history === undefined || this.#owns(handle, history, 'script');
+    return history === undefined || history.transferred > 0 || this.#owns(handle, history, 'script');
   }
 
   used(handle: unknown, use: Use): void {
@@ -168,8 +175,9 @@ export class Ledger {
     }
   }
 
-  /** The lines of a report. */
+  /** The lines of a report; none where it is of no handle. */
   lines(handle: unknown): string[] {
+    if (handle === 0) return [];
     const history = this.of(handle);
     const lines = [`  handle   ${formatHandle(handle)}`];
     if (history === undefined) return lines;

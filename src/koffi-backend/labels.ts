@@ -1,6 +1,6 @@
 // Labels of references (haft_retain_as), as native/core/labels.cc counts them.
-import type { Buffer } from 'node:buffer';
 import { STATUSES } from '../constants.js';
+import { cString, type MaybePointer } from './memory.js';
 
 const OK = STATUSES.HAFT_OK.status;
 const OWNER = STATUSES.HAFT_E_OWNER.status;
@@ -26,7 +26,9 @@ export class Labels {
   }
 
   /** The label that C passed, or `undefined` if it is none. */
-  static of(bytes: Buffer): string | undefined {
+  static at(text: MaybePointer): string | undefined {
+    if (text === null) return undefined;
+    const bytes = cString(text, LABEL_BYTES + 1);
     return bytes.length >= 1 && bytes.length <= LABEL_BYTES ? bytes.toString('utf8') : undefined;
   }
 

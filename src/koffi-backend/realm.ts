@@ -351,12 +351,20 @@ export class Realm implements NativeRealm, Owner, Place {
     this.#process.pins.delete(this.#handle);
   }
 
-  retainAs(label: string): void {
-    this.#status = this.#process.labels.retain(this.#handle, label);
+  retainAs(label: string, stack: string): void {
+    const { labels, ledger } = this.#process;
+    const handle = this.#handle;
+    const act = () => labels.retain(handle, label);
+    this.#status =
+      ledger === undefined ? act() : ledger.change(handle, 'script', 1, ledger.use('retainAs', stack), act);
   }
 
-  releaseAs(label: string): void {
-    this.#status = this.#process.labels.release(this.#handle, label);
+  releaseAs(label: string, stack: string): void {
+    const { labels, ledger } = this.#process;
+    const handle = this.#handle;
+    const act = () => labels.release(handle, label);
+    this.#status =
+      ledger === undefined ? act() : ledger.change(handle, 'script', -1, ledger.use('releaseAs', stack), act);
   }
 
   sweepLabels(): void {

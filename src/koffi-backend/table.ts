@@ -192,14 +192,13 @@ function entries(process: Process): readonly Entry[] {
     return OK;
   };
 
-  const labelled = (label: MaybePointer) => (label === null ? undefined : Labels.of(cString(label, 64)));
   const retainAs = (handle: Integer, text: MaybePointer) => {
-    const label = labelled(text);
+    const label = Labels.at(text);
     if (label === undefined) return fail(ARGUMENT, handle, NO_LABEL);
     return told(labels.retain(handle, label), handle);
   };
   const releaseAs = (handle: Integer, text: MaybePointer) => {
-    const label = labelled(text);
+    const label = Labels.at(text);
     if (label === undefined) return fail(ARGUMENT, handle, NO_LABEL);
     const status = labels.release(handle, label);
     if (status === OWNER) return fail(OWNER, handle, `the handle has no reference labelled "${label}"`);

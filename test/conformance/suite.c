@@ -493,6 +493,7 @@ void refuses_too_large(Sender send) {
 }
 
 void refuses_other_realm(Sender send) {
+  if (haft_check_level() == 0) return; /* not looked at there: haft.h, CHECKS */
   const Target t = target("echo", "handle");
   const haft_value foreign_handle = haft_value_handle((haft_handle)ask_i64("maker", "other"));
   EXPECT(send(t.handle, t.op, &foreign_handle, 1), HAFT_E_REALM);

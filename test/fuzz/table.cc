@@ -13,6 +13,7 @@
 
 #include "../native/support.h"
 #include "checks.h"
+#include "history.h"
 #include "labels.h"
 #include "message.h"
 #include "pins.h"
@@ -202,6 +203,7 @@ class World {
     Consumer *c = realm(at);
     if (!c) return;
     CHECK(c->close());
+    if (check_level() == 2) history_forget(c->id);
     for (auto &[handle, object] : objects_) {
       if (object.realm != c->id) continue;
       object.realm_closed = true;
@@ -225,6 +227,7 @@ class World {
     object.value = value;
     objects_[handle] = object;
     handles_.push_back(handle);
+    if (check_level() == 2) history_create(handle, object.realm, false, script_deed("create", "made (fuzz.js:1:1)"));
     return handle;
   }
 
@@ -599,7 +602,7 @@ class World {
   // ---- Steps ----
 
   void step() {
-    switch (in_.below(depth_ > 0 ? 14 : 32)) {
+    switch (in_.below(depth_ > 0 ? 14 : 34)) {
       case 0: case 1: {
         const int at = (int)in_.below(kSlotsOfRealms);
         const uint32_t kind = in_.below(8);
@@ -628,6 +631,7 @@ class World {
       case 28: return close_or_open();
       case 29: return foreign_arguments();
       case 30: return counters();
+      case 31: case 32: return script();
       default: return drain();
     }
   }
@@ -643,6 +647,7 @@ class World {
       return;
     }
     CHECK_STATUS(status, HAFT_OK);
+    if (check_level() == 2) history_end(handle, script_deed("delete", ""));
     if (o->pinned) pin_remove(handle);
     o->pinned = false;
     o->state = State::kDeleted;
@@ -666,14 +671,14 @@ class World {
   }
 
   // At level 2 a reference that C was not given is not C's to give back.
-  void allow_owner(haft_handle handle, std::set<haft_status> &wanted) {
-    if (check_level() == 2 && alive(handle) && find(handle)->ours == 0) wanted.insert(HAFT_E_OWNER);
+  void owners_only(haft_handle handle, std::set<haft_status> &wanted) {
+    if (check_level() == 2 && alive(handle) && find(handle)->ours == 0) wanted = {HAFT_E_OWNER};
   }
 
   void release() {
     const haft_handle handle = some_handle();
     auto wanted = verdicts(handle);
-    allow_owner(handle, wanted);
+    owners_only(handle, wanted);
     haft_status status;
     in_c(somewhere_at_rest(), [&] { status = haft_release(handle); });
     EXPECT(status, wanted);
@@ -681,6 +686,40 @@ class World {
     Object &o = *find(handle);
     if (o.ours > 0) o.ours--;
     dropped(handle);
+  }
+
+  // What JavaScript does with references at level 2 (native/checking.cc).
+  void script() {
+    const haft_handle handle = some_handle();
+    History known;
+    const bool is_known = history_of(handle, &known);
+    if (check_level() < 2) CHECK(!is_known);
+    if (check_level() < 2 || !alive(handle) || depth_ > 0) return;
+    for (const Async &async : asyncs_) {
+      if (async.given == handle) return;  // on its way to C, and JavaScript's until then
+    }
+    Object &o = *find(handle);
+    CHECK(is_known && !known.ended && known.native == o.ours && script_references(known) == o.references - o.ours);
+    CHECK(known.references.size() <= kDeedsMost && known.kind == o.kind);
+    const haft_status owned = o.references > o.ours ? HAFT_OK : HAFT_E_OWNER;
+    CHECK(history_may_give(handle) == (owned == HAFT_OK || known.transferred > 0));
+    const auto change = [&](int by) {
+      return history_change(handle, Side::kScript, by, script_deed(by > 0 ? "retain" : "release", ""),
+                            [=] { return by > 0 ? slot_retain(handle) : slot_release(handle); });
+    };
+    switch (in_.below(3)) {
+      case 0:
+        CHECK_STATUS(change(1), HAFT_OK);
+        o.references++;
+        return;
+      case 1:
+        CHECK_STATUS(change(-1), owned);
+        if (owned == HAFT_OK) dropped(handle);
+        return;
+      default:
+        CHECK_STATUS(history_transfer(handle, script_deed("transfer", "")), owned);
+        if (owned == HAFT_OK) o.ours++;
+    }
   }
 
   void labels() {
@@ -705,7 +744,7 @@ class World {
     auto wanted = verdicts(handle);
     const bool labelled = alive(handle) && find(handle)->labels[label] > 0;
     if (alive(handle) && !labelled) wanted = {HAFT_E_OWNER};
-    if (labelled) allow_owner(handle, wanted);
+    if (labelled) owners_only(handle, wanted);
     EXPECT(status, wanted);
     if (status != HAFT_OK) return;
     Object &o = *find(handle);
@@ -1157,6 +1196,7 @@ class World {
     const haft_handle now = create(to, o->kind);
     o = find(handle);
     CHECK_STATUS(realm(o->at)->move(handle, now), HAFT_OK);
+    if (check_level() == 2) history_move(handle, now, script_deed("moveTo", ""));
     Object &next = *find(now);
     next.references = o->references;
     next.ours = o->ours;

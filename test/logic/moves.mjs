@@ -88,6 +88,8 @@ const { registry } = realm;
 registry.on('error', () => {});
 const code = (wanted) => ({ name: 'HaftError', code: wanted });
 const account = (...args) => registry.create(new Account(...args), AccountKind);
+/** One whose reference is C's. */
+const given = (...args) => registry.transfer(account(...args));
 const opsOf = (handle) => {
   return { add: opOf(handle, 'add'), note: opOf(handle, 'note'), all: opOf(handle, 'all') };
 };
@@ -153,7 +155,7 @@ const cases = {
 
   async references(worker) {
     for (const references of [1, 2, 7, 1000]) {
-      const handle = account('Ada');
+      const handle = given('Ada');
       for (let i = 1; i < references; i++) assert.equal(act(RETAIN, handle, 0, 0), OK);
       const there = await registry.moveTo(handle, worker.told.realm);
       for (let i = 0; i < references; i++) assert.equal(act(RELEASE, there, 0, 0), OK);
@@ -472,7 +474,10 @@ const cases = {
 
   // Its last reference goes, or it is deleted, while it is on its way.
   async 'it ends on the way'(worker) {
-    for (const end of [(handle) => registry.delete(handle), (handle) => act(RELEASE, handle, 0, 0)]) {
+    for (const end of [
+      (handle) => registry.delete(handle),
+      (handle) => act(RELEASE, registry.transfer(handle), 0, 0),
+    ]) {
       const handle = account('Ada');
       await stopped(worker);
       const move = assert.rejects(registry.moveTo(handle, worker.told.realm), code('HAFT_E_STALE'));
@@ -485,7 +490,7 @@ const cases = {
       assert.equal(await liveThere(worker), 0);
     }
     // References that come and go meanwhile are those that it has there.
-    const handle = account('Ada');
+    const handle = given('Ada');
     await stopped(worker);
     const move = registry.moveTo(handle, worker.told.realm);
     for (let i = 0; i < 5; i++) act(RETAIN, handle, 0, 0);
@@ -519,7 +524,7 @@ const cases = {
   async 'many, where there are few slots'(worker) {
     const left = [];
     for (let i = 0; i < 3500; i++) {
-      const handle = account(`number ${i}`);
+      const handle = given(`number ${i}`);
       const there = await registry.moveTo(handle, worker.told.realm);
       assert.equal(act(RELEASE, there, 0, 0), OK);
       left.push([handle, there]);

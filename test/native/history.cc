@@ -31,6 +31,8 @@ void owners() {
   const haft_handle h = create(c, kind);
   CHECK_STATUS(api->release(h), HAFT_E_OWNER);
   CHECK(last_error()->rule == 3 && strstr(last_error()->message, "native code owns none of the 1 reference of"));
+  CHECK_STATUS(api->release_as(h, "connection"), HAFT_E_OWNER);
+  CHECK_STATUS(api->release_as(h, ""), HAFT_E_ARGUMENT);  // before who owns what
   CHECK_STATUS(api->retain(h), HAFT_OK);
   CHECK_STATUS(api->retain(h), HAFT_OK);
   CHECK_STATUS(script_release(h), HAFT_OK);
@@ -45,6 +47,9 @@ void owners() {
   const haft_handle given = create(c, kind);
   CHECK_STATUS(history_transfer(given, script_deed("transfer", "")), HAFT_OK);
   CHECK_STATUS(history_transfer(given, script_deed("transfer", "")), HAFT_E_OWNER);
+  CHECK(history_may_give(given));  // the transferred one, as a handler's result
+  history_receive(given, native_deed("haft_call", nullptr));
+  CHECK(history_of(given, &known) && known.native == 1);
   CHECK(!history_may_give(given));
   CHECK_STATUS(script_release(given), HAFT_E_OWNER);
   CHECK_STATUS(api->release(given), HAFT_OK);
