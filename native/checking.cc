@@ -19,7 +19,7 @@ namespace {
 
 constexpr unsigned char kPoison = 0xdb;
 
-// As src/history.ts numbers them.
+// As src/debugging/history.ts numbers them.
 enum ScriptDeed : uint32_t { kCreate, kCreateOwn, kRetain, kRelease, kIntern, kDelete, kDrop, kScriptDeeds };
 constexpr const char *kScriptDeedNames[kScriptDeeds] = {"create", "create",  "retain", "release",
                                                         "intern", "delete", "last release"};

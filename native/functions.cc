@@ -188,7 +188,7 @@ napi_value refuse_kind(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// Numbers of each shard, in the order of src/counters.ts.
+// Numbers of each shard, in the order of src/messages/counters.ts.
 napi_value counters_array(napi_env env, const haft_counters *shards) {
   constexpr size_t kFields = 7;
   napi_value buffer, array = nullptr;

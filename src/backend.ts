@@ -2,10 +2,10 @@
 import { isMainThread } from 'node:worker_threads';
 import { type Addon, addon, isAddonThere } from './binding.js';
 import { settleChecks } from './checks.js';
+import { trace } from './debugging/trace.js';
 import { HaftError } from './errors.js';
 import { isKoffiThere, raiseLimits } from './koffi.js';
 import { KoffiBackend } from './koffi-backend/backend.js';
-import { trace } from './trace.js';
 
 export type BackendName = 'addon' | 'koffi';
 

@@ -6,8 +6,8 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import * as constants from './constants.js';
+import type { HandleHistory } from './debugging/history.js';
 import { HaftError } from './errors.js';
-import type { HandleHistory } from './history.js';
 
 declare const tag: unique symbol;
 /** `const haft_api *` for the addons of others: a Node-API external, tagged `{0x68616674, 0x61706900}`. */
@@ -58,7 +58,7 @@ export interface NativeRealm {
   useKoffi(address: bigint): void;
   /** Flag in: events that native threads may wait for. */
   happened(): void;
-  /** Counters of every shard, as src/counters.ts reads them. */
+  /** Counters of every shard, as src/messages/counters.ts reads them. */
   counters(): Float64Array;
   /** Handle in, number in: the handle that its object has now, with one reference; status out. */
   move(): void;
@@ -123,7 +123,7 @@ export interface NativeRealm {
   /** Forgets the labels of handles that have ended. */
   sweepLabels(): void;
   /**
-   * Level 2. Handle in, status out: keeps what JavaScript does to it, a `DEED` of src/history.ts, and does what is a retain
+   * Level 2. Handle in, status out: keeps what JavaScript does to it, a `DEED` of src/debugging/history.ts, and does what is a retain
    * or a release: `HAFT_E_OWNER` where JavaScript has no reference to give back. `stack`: a frame a line.
    */
   note(deed: number, stack: string): void;

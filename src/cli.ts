@@ -7,7 +7,7 @@ import { Command } from 'commander';
 import { diagnose } from './doctor/doctor.js';
 import { textOf } from './doctor/print.js';
 import { HaftError } from './errors.js';
-import { type HeaderCommandOptions, headerCommand } from './header-command.js';
+import { type HeaderCommandOptions, headerCommand } from './header/header-command.js';
 import { exitAtSecondSignal, runHost } from './host.js';
 import { type InspectOptions, inspect } from './inspect/command.js';
 import { Problem } from './problem.js';

@@ -10,10 +10,10 @@ import {
   STATUSES,
 } from './constants.js';
 import { errorOfStatus, type HaftError } from './errors.js';
-import { Forwarder } from './forward.js';
 import { INDEX_MASK, SLOT_MASK } from './handle.js';
 import type { Kind, Op } from './kind.js';
-import type { Mailboxes } from './mailbox.js';
+import { Forwarder } from './messages/forward.js';
+import type { Mailboxes } from './messages/mailbox.js';
 import type { Mirror } from './mirror.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);

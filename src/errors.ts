@@ -1,6 +1,7 @@
 // What went wrong, by code: the same codes as in C.
-import { breached } from './channels.js';
+
 import { RULES, STATUSES } from './constants.js';
+import { breached } from './debugging/channels.js';
 import { formatHandle } from './handle.js';
 
 /** `HAFT_OK` and every `HAFT_E_*` of haft.h. */

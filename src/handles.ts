@@ -5,8 +5,8 @@ import { errorOfStatus, HaftError, statusName } from './errors.js';
 import type { Handle } from './handle.js';
 import { isInHandleRange, normalize } from './handle.js';
 import { functionKind, type HandlerOf, Kind, type Signature, type Signatures } from './kind.js';
-import { Owned, Owners } from './owned.js';
-import { Scope } from './scope.js';
+import { Owned, Owners } from './lifetimes/owned.js';
+import { Scope } from './lifetimes/scope.js';
 
 /** Numbers about a table. Counts are since it was opened. */
 export interface Stats {

@@ -2,7 +2,7 @@
 // changes then are properties of that one object, before the methods of its class: nobody else pays for it.
 import type { NativeRealm } from './binding.js';
 import type { Op } from './kind.js';
-import type { Mailboxes } from './mailbox.js';
+import type { Mailboxes } from './messages/mailbox.js';
 import type { Mirror } from './mirror.js';
 import type { Registry } from './registry.js';
 

@@ -13,6 +13,7 @@ import {
   WIRE_U16,
   WIRE_U64,
 } from './constants.js';
+import { trace } from './debugging/trace.js';
 import { HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import {
@@ -24,7 +25,6 @@ import {
   type RetryOptions,
   sameOptions,
 } from './options.js';
-import { trace } from './trace.js';
 
 /** The types of arguments and results; the numbers are `haft_type` in haft.h. */
 export const TYPES = {

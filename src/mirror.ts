@@ -1,6 +1,6 @@
 // The JavaScript side of the shared table: which handle each slot has now, and which object. Looking a handle up is one
 // comparison with what stands here, and touches no shared memory.
-import { CoarseClock } from './coarse-clock.js';
+
 import {
   BLOCK_BITS,
   BLOCK_SLOTS,
@@ -9,6 +9,7 @@ import {
   WORD_GENERATION_SHIFT,
   WORD_STATE_SHIFT,
 } from './constants.js';
+import { CoarseClock } from './debugging/coarse-clock.js';
 import { BLOCK_COUNT, HANDLE_BASE, INDEX_COUNT, SLOT_MASK } from './handle.js';
 
 const KIND_HIGH_SHIFT = 32 - KIND_SHIFT;

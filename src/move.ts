@@ -1,10 +1,10 @@
 // Moves objects from one realm to another: by their kind's serialize and deserialize, and a message like any other.
 import type { NativeRealm } from './binding.js';
 import { EXCHANGE, EXCHANGE_HANDLE, EXCHANGE_NUMBER, EXCHANGE_STATUS, STATUSES } from './constants.js';
-import { isThenable } from './delivery.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import { Kind, kind } from './kind.js';
+import { isThenable } from './messages/delivery.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const NUMBER_PLACE = (EXCHANGE >> 3) + (EXCHANGE_NUMBER >> 1);

@@ -14,15 +14,15 @@ import {
   NAMES,
   STATUSES,
 } from './constants.js';
+import { DEED, type HandleHistory, Histories, stackText } from './debugging/history.js';
 import { errorOfStatus, HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import { INDEX_MASK, isInHandleRange, normalize, SLOT_MASK } from './handle.js';
 import { Handles } from './handles.js';
-import { DEED, type HandleHistory, Histories, stackText } from './history.js';
 import { type Kind, type Signatures, signatureText } from './kind.js';
+import { type Memory, MemoryKind, type Pin, type Pinnable, Pins } from './lifetimes/pins.js';
+import { Weaks } from './lifetimes/weak.js';
 import { Block, Mirror } from './mirror.js';
-import { type Memory, MemoryKind, type Pin, type Pinnable, Pins } from './pins.js';
-import { Weaks } from './weak.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;

@@ -1,7 +1,7 @@
 // HAFTCHECK: what each level refuses, what level 2 reports, and how "2,abort" ends. The C is hosts/checks.c; each program runs
 // in a process of its own, since the level is one a process.
 import { describe, expect, it } from 'vitest';
-import { brokenMirror } from '../dist/invariants.js';
+import { brokenMirror } from '../dist/debugging/invariants.js';
 import { Block, Mirror } from '../dist/mirror.js';
 import { built, type Ended, expectExit, script } from './support/child.js';
 

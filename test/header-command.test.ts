@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { functionKind, kind, type Signatures } from 'haft';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { headerOf } from '../src/header.js';
+import { headerOf } from '../src/header/header.js';
 import { Problem } from '../src/problem.js';
 import { child, expectExit, haft, root } from './support/child.js';
 

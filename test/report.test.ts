@@ -13,8 +13,8 @@ import {
 import koffi from 'koffi';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BLOCK_SLOTS, STATE_COLLECTED, STATE_LIVE, WORD_STATE_SHIFT } from '../src/constants.js';
+import { eachLive } from '../src/debugging/live.js';
 import { SLOT_MASK } from '../src/handle.js';
-import { eachLive } from '../src/live.js';
 import { Block, Mirror } from '../src/mirror.js';
 import { built, expectExit, script } from './support/child.js';
 import { expectNarrow, prelude } from './support/debugging.js';

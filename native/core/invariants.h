@@ -1,5 +1,5 @@
 // What must hold of a realm and its slots whatever other threads do meanwhile; walked after each drain at level 2. The
-// mirror's side of it is src/invariants.ts.
+// mirror's side of it is src/debugging/invariants.ts.
 #pragma once
 
 #include <string>

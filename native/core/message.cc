@@ -62,7 +62,7 @@ haft_status check_arg(uint64_t realm_id, const haft_value &v) {
   return status;
 }
 
-// Numbers may stand for one another where nothing is lost, as JavaScript reads them (src/wire.ts).
+// Numbers may stand for one another where nothing is lost, as JavaScript reads them (src/messages/wire.ts).
 bool fits(uint32_t declared, const haft_value &v) {
   if (v.type == declared) return true;
   double number;

@@ -52,7 +52,7 @@ std::string path_of(const char *given) {
   return path;
 }
 
-// What is no number is told by JavaScript (src/trace.ts), before a realm opens.
+// What is no number is told by JavaScript (src/debugging/trace.ts), before a realm opens.
 uint64_t most_bytes() {
   const char *text = getenv("HAFT_TRACE_MEGABYTES");
   const long long given = text ? atoll(text) : 0;

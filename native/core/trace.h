@@ -1,5 +1,5 @@
 // HAFT_TRACE: what native threads ask of haft, as a time line in Chrome's trace format. One file a process, which
-// JavaScript's own events (src/trace.ts) go to too. Without the variable nothing of this runs: the table of functions that
+// JavaScript's own events (src/debugging/trace.ts) go to too. Without the variable nothing of this runs: the table of functions that
 // C receives is another one.
 #pragma once
 

@@ -57,7 +57,7 @@
 ** result or the realm closes. No function waits longer than its timeout, whatever JavaScript does; but on the
 ** realm's own thread a handler runs inside the call, and nothing stops it.
 **
-** CHECKS. The environment variable HAFTCHECK, read once when haft is loaded, says how much is looked at. Always: that a
+** CHECKS. The environment variable HAFTCHECK, read once when the first registry opens, says how much is looked at. Always: that a
 ** handle is one, is alive, and is of the op's kind. 1, unless it is set: also whose realm the arguments are of, how many
 ** there are, and that only a result is freed as one. 2: also the types of arguments, who owns which reference, where each
 ** handle was made and used, and the whole table after each drain; for tests. "2,abort" ends the process at the first

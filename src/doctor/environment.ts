@@ -2,10 +2,10 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { checkSetting } from '../checks.js';
+import { checkLeakSetting } from '../debugging/leaks.js';
+import { checkTraceLimit } from '../debugging/trace.js';
 import { HaftError } from '../errors.js';
 import { checkInspectSetting } from '../inspect/server.js';
-import { checkLeakSetting } from '../leaks.js';
-import { checkTraceLimit } from '../trace.js';
 import { type Finding, failure, ok, warning, withoutNext } from './finding.js';
 
 /** As docs/environment.md lists them. */

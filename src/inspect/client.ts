@@ -1,8 +1,8 @@
 // Asks a live process for its reports: every thread of it that has a registry, each by its own socket.
 import { statSync } from 'node:fs';
 import { connect } from 'node:net';
+import type { RegistryReport } from '../debugging/report.js';
 import { Problem } from '../problem.js';
-import type { RegistryReport } from '../report.js';
 import { removeSocket, socketFolders, socketsIn, type ThreadSocket } from './folder.js';
 import type { Question, ThreadAnswer } from './server.js';
 

@@ -1,10 +1,10 @@
 // `haft inspect PID|FILE`: what the registries of a process hold, or what a file says that they held, and what has changed.
 import { writeFileSync } from 'node:fs';
-import { type Difference, diffReports } from '../difference.js';
+import { type Difference, diffReports } from '../debugging/difference.js';
+import type { RegistryReport } from '../debugging/report.js';
+import { formatDifference, formatLeaks, formatReport } from '../debugging/report-text.js';
+import { countText } from '../debugging/text-table.js';
 import { Problem } from '../problem.js';
-import type { RegistryReport } from '../report.js';
-import { formatDifference, formatLeaks, formatReport } from '../report-text.js';
-import { countText } from '../text-table.js';
 import { askProcess } from './client.js';
 import { type Found, found, readDocuments } from './documents.js';
 

@@ -1,8 +1,8 @@
 // Files that `haft inspect` reads: a report of a registry or of a process, leak reports, or any of them a line each.
 import { readFileSync } from 'node:fs';
-import type { LeakReport } from '../leaks.js';
+import type { LeakReport } from '../debugging/leaks.js';
+import type { RegistryReport } from '../debugging/report.js';
 import { Problem } from '../problem.js';
-import type { RegistryReport } from '../report.js';
 import type { ProcessReport } from './client.js';
 
 export interface Found {

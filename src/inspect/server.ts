@@ -3,9 +3,9 @@
 import { chmodSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { threadId } from 'node:worker_threads';
+import { openRegistries } from '../debugging/open-registries.js';
+import { makeReport, type RegistryReport } from '../debugging/report.js';
 import { HaftError } from '../errors.js';
-import { openRegistries } from '../open-registries.js';
-import { makeReport, type RegistryReport } from '../report.js';
 import { ownFolder, removeSocket, removeStale, socketPath } from './folder.js';
 
 /** What is asked: one line of JSON. The answer is one `ThreadAnswer`, and the end. */

@@ -9,12 +9,12 @@ import type {
   NativeTrace,
   SelfTestFigures,
 } from '../binding.js';
-import { unsigned } from '../c-types.js';
 import { checkSetting } from '../checks.js';
 import { STATUSES } from '../constants.js';
 import { HaftError } from '../errors.js';
 import { normalize } from '../handle.js';
 import { type Koffi, koffi, raiseLimits } from '../koffi.js';
+import { unsigned } from '../trampolines/c-types.js';
 import { guardExit } from './exit.js';
 import { Lasting, lastingText, type Pointer } from './memory.js';
 import { resultsOut } from './message.js';

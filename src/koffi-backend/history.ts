@@ -2,8 +2,8 @@
 // stacks of C, and does not tell the threads of C apart: 0 stands for any but JavaScript's own.
 import { performance } from 'node:perf_hooks';
 import { STATUSES } from '../constants.js';
+import { DEED, type HandleHistory, type Use } from '../debugging/history.js';
 import { formatHandle } from '../handle.js';
-import { DEED, type HandleHistory, type Use } from '../history.js';
 import type { Realm } from './realm.js';
 import type { Slots } from './slots.js';
 

@@ -27,7 +27,7 @@ import {
   STATUSES,
 } from '../constants.js';
 import { TYPES } from '../kind.js';
-import { argumentsOf, fits } from '../wire.js';
+import { argumentsOf, fits } from '../messages/wire.js';
 import type { Chunks } from './chunks.js';
 import type { OpTypes } from './kinds.js';
 import { libc, load, type MaybePointer, type Pointer, pointerIn, scratch, store } from './memory.js';

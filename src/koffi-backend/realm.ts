@@ -56,11 +56,11 @@ import {
   SHARDS,
   STATUSES,
 } from '../constants.js';
-import { EVENT } from '../events.js';
-import type { HandleHistory } from '../history.js';
+import type { HandleHistory } from '../debugging/history.js';
 import { TYPES } from '../kind.js';
 import { koffi } from '../koffi.js';
-import { cellsOf } from '../wire.js';
+import { EVENT } from '../messages/events.js';
+import { cellsOf } from '../messages/wire.js';
 import { tellBroken } from './breach.js';
 import { Chunks } from './chunks.js';
 import { type Answer, type Message, type Place, readReply } from './message.js';
@@ -110,7 +110,7 @@ class Producers {
   highestFill = 0;
 }
 
-/** The counters of a shard, as src/counters.ts orders them. */
+/** The counters of a shard, as src/messages/counters.ts orders them. */
 export type Fields = readonly [
   sent: number,
   delivered: number,

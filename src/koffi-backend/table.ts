@@ -3,8 +3,8 @@
 // answer 0, which is HAFT_OK.
 import { checkSetting } from '../checks.js';
 import { PAYLOAD_MAX, SHARDS, STATUSES, VERSION_MAJOR, VERSION_MINOR } from '../constants.js';
-import { EVENT } from '../events.js';
 import { koffi } from '../koffi.js';
+import { EVENT } from '../messages/events.js';
 import { checked } from './checked.js';
 import { Labels } from './labels.js';
 import { messageOf, nameOf } from './last-error.js';

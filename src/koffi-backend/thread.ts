@@ -2,7 +2,7 @@
 // that another thread called when the event loop comes to it, while that thread waits.
 import { createHook, executionAsyncId } from 'node:async_hooks';
 import { koffi } from '../koffi.js';
-import { hasScriptBelow } from '../script-below.js';
+import { hasScriptBelow } from '../trampolines/script-below.js';
 
 /** koffi relays callbacks of other threads with one asynchronous resource of this type. */
 const RELAY_TYPE = 'Koffi Async Callback Broker';

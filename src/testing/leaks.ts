@@ -1,10 +1,11 @@
 // Leaks: handles that are still valid where a test expects none.
+
+import { leakTest } from '../debugging/leaks.js';
+import { eachLive, type Live } from '../debugging/live.js';
 import { HaftError } from '../errors.js';
 import { formatHandle, type Handle } from '../handle.js';
 import { insidesOf, watch } from '../insides.js';
 import type { Kind } from '../kind.js';
-import { leakTest } from '../leaks.js';
-import { eachLive, type Live } from '../live.js';
 import { Registry } from '../registry.js';
 import { birthOf, placeOf } from './births.js';
 import { turn } from './turns.js';

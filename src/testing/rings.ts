@@ -14,7 +14,7 @@ import {
   SHAPE_CELLS_SHIFT,
 } from '../constants.js';
 import type { Insides } from '../insides.js';
-import { cellsOf } from '../wire.js';
+import { cellsOf } from '../messages/wire.js';
 
 /** Most cells of one filler: as many as a shape can say. */
 const FILLER_CELLS = 31;

@@ -1,7 +1,7 @@
 // P15: a call that no thread waits for is completed exactly once if it was accepted, and never if it was refused: by
 // JavaScript's wake-up, by the clock at its deadline, or by the realm's end, whoever takes its entry under the lock. What
 // a sender that finds no room takes back may have been completed meanwhile. Each call is counted once, and its reply
-// slot freed once (native/core/async.cc, replies.cc, realm.cc, src/replies.ts). Call 0 has a deadline, call 1 has none;
+// slot freed once (native/core/async.cc, replies.cc, realm.cc, src/messages/replies.ts). Call 0 has a deadline, call 1 has none;
 // call 2 is a thread that waits. All share one slot, so that a wake-up may come late, for the call before.
 //
 // What stands under the lock is one step here.

@@ -1,6 +1,6 @@
 // P10, P12: no wake-up is lost. Two producers (two messages, one message) publish, fence, look at the mask and at `armed`; the drain clears the
 // mask, drains, arms, and looks again. It may stop at its budget, and it may linger with the bit of one shard left set
-// (native/core/mailbox.cc, src/mailbox.ts).
+// (native/core/mailbox.cc, src/messages/mailbox.ts).
 //
 // A producer's store of a sequence number waits in a store buffer until a fence or until it pleases; its fetch_or may
 // still be on its way when it loads `armed`, unless a fence stands between (arm64 without LSE). JavaScript's Atomics

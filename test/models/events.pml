@@ -2,7 +2,7 @@
 // every event. What JavaScript causes is counted only if somebody is registered; a signal always is, and rings for
 // JavaScript that waits. A level ends a wait where it holds. So does the realm's end: who asked for it is told so, others
 // are told CLOSED. Nobody sleeps who was to be woken, although no slice ends a sleep here (native/core/events.cc,
-// realm.cc, src/events.ts, mailbox.ts).
+// realm.cc, src/messages/events.ts, mailbox.ts).
 //
 // A store waits in a buffer unless it is sequentially consistent.
 // breaks: LOOK_FIRST WAKE_EARLY COUNT_BUFFERED REGISTER_BUFFERED LEVEL_BUFFERED SCRIPT_BUFFERED ASK_FIRST NO_RING CLOSE_SILENT LOOK_TWICE

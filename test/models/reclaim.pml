@@ -1,6 +1,6 @@
 // P3, P5: a message that was posted before the last release still finds its object, and a slot is freed once. The drain
 // takes the reclaim list, then reads the tails, drains the mailboxes to there over as many turns as it needs, and only
-// then frees (src/mailbox.ts). Two threads have a reference each; each posts to a mailbox of its own, the second one
+// then frees (src/messages/mailbox.ts). Two threads have a reference each; each posts to a mailbox of its own, the second one
 // with the slot's handle as an argument, and then releases. JavaScript may delete the handle.
 //
 // A message that is claimed may be published much later.

@@ -3,7 +3,7 @@
 // frees the slot: the caller after DONE, JavaScript after ABANDONED, but the caller where it abandons LATER. Nobody gets
 // another's answer, nothing is freed twice or never, a handler does not begin after its caller has given up, a caller
 // that sleeps is woken, each call is counted once, and a promise that never settles leaves nothing behind
-// (native/core/calls.cc, replies.cc, src/replies.ts). Two callers, with two calls and one;
+// (native/core/calls.cc, replies.cc, src/messages/replies.ts). Two callers, with two calls and one;
 // sequences come round after two.
 // breaks: STORE_DONE STORE_ABANDONED NO_START_CAS NO_SEQUENCE CALLER_FREES SLEEPER_LATE STORE_LATER STORE_BACK LATER_KEPT GIVE_AGAIN NO_ENTRY NO_DOORBELL GIVEN_UP_FIRST
 

@@ -1,5 +1,5 @@
 // What the programs of this folder share: checks, random numbers, threads, and `Consumer`, which plays the part of
-// JavaScript: it follows src/mailbox.ts, src/mirror.ts and src/wire.ts step by step, over the same memory.
+// JavaScript: it follows src/messages/mailbox.ts, src/mirror.ts and src/messages/wire.ts step by step, over the same memory.
 #pragma once
 
 #include <sched.h>
@@ -422,7 +422,7 @@ class Consumer {
   }
   uint32_t head(uint32_t shard) const { return heads_[shard]; }
 
-  // ---- The drain (src/mailbox.ts) ----
+  // ---- The drain (src/messages/mailbox.ts) ----
 
   void drain() {
     left_ = budget;
@@ -761,7 +761,7 @@ class Consumer {
     return answer;
   }
 
-  // ---- Values (src/wire.ts) ----
+  // ---- Values (src/messages/wire.ts) ----
 
   void read(Cell *cell, uint32_t shard, Message *m) {
     m->op = cell->op;
