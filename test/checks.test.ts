@@ -80,7 +80,7 @@ describe.each(['addon', 'koffi'])('level 2 over %s', (backend) => {
       const { owned, ended } = registry.historyOf(weak);
       registry.release(weak);
       counter.given = transferred;
-      const given = act(TAKE_RESULT, h, 0, 0);
+      const given = [act(TAKE_RESULT, h, 0, 0), act(TAKE_RESULT, h, 0, 0)];
       console.log(JSON.stringify({ before, statuses, owned, ended, given, check: act(CHECK, weak, 0, 0) }));`;
     const ended = await program(source, '2', env);
     expect(told(ended)).toEqual({
@@ -88,7 +88,7 @@ describe.each(['addon', 'koffi'])('level 2 over %s', (backend) => {
       statuses: [0, 0, OWNER],
       owned: { script: 1, native: 0 },
       ended: false,
-      given: RESULT, // JavaScript owns no reference of it
+      given: [0, RESULT], // the reference that was transferred goes with the first; JavaScript owns no other
       check: STALE,
     });
     expect(ended.stderr).toContain('native code owns none of the 1 reference of the handle');
