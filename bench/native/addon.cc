@@ -51,6 +51,7 @@ NAPI_MODULE_INIT() {
       FUNCTION("unpausingStop", entry<unpausing_stop>),
       FUNCTION("unpausingSent", entry<unpausing_sent>),
       FUNCTION("retainRelease", entry<retain_release>),
+      FUNCTION("postAlone", entry<post_alone>),
       FUNCTION("postHandles", entry<post_handles>),
       FUNCTION("postHandlesJoin", entry<post_handles_join>),
       FUNCTION("callText", entry<call_text>),

@@ -31,6 +31,22 @@ napi_value retain_release(const Args &args) {
   return to_js(args.env, (ended - began) / static_cast<double>(done));
 }
 
+// (handles, op, messages): nanoseconds a post of a number, of the calling thread alone: as many as the mailboxes hold, which
+// JavaScript drains afterwards.
+napi_value post_alone(const Args &args) {
+  const std::vector<uint64_t> handles = args.handles(0);
+  const haft_op op = static_cast<haft_op>(args.number(1));
+  const int messages = args.integer(2);
+  const haft_value argument = haft_value_f64(1);
+  size_t next = 0;
+  const double began = now();
+  for (int i = 0; i < messages; i++) {
+    must(haft_post(handles[next], op, &argument, 1, HAFT_FAIL), "haft_post");
+    if (++next == handles.size()) next = 0;
+  }
+  return to_js(args.env, (now() - began) / messages);
+}
+
 // (handles, op, messages, argument): one producer, which sends the same handle to all.
 napi_value post_handles(const Args &args) {
   std::vector<uint64_t> handles = args.handles(0);

@@ -79,6 +79,7 @@ napi_value unpausing_tsfn(const Args &args);
 napi_value unpausing_stop(const Args &args);
 napi_value unpausing_sent(const Args &args);
 napi_value retain_release(const Args &args);
+napi_value post_alone(const Args &args);
 napi_value post_handles(const Args &args);
 napi_value post_handles_join(const Args &args);
 napi_value call_text(const Args &args);
