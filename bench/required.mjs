@@ -86,7 +86,7 @@ export const REQUIRED = [
       1,
     ),
   ),
-  ...['post, the sender alone', 'call'].map((op) => ({
+  ...['post, the sender alone', 'call, one thread'].map((op) => ({
     bench: 'checks',
     what: `${op}, level 1 over level 0`,
     atMost: 1.1,

@@ -2,7 +2,7 @@
 // so each is a subject with an environment of its own.
 import { addon } from '../addon.mjs';
 import { Callee, timeCallers } from '../callers.mjs';
-import { addOp, openRegistry } from '../counter.mjs';
+import { addOp, Counter, openRegistry } from '../counter.mjs';
 import { delivery, Receiver } from './post.mjs';
 
 export const LEVELS = [0, 1, 2];
@@ -84,6 +84,18 @@ const MEASURES = {
     const send = (messages) =>
       delivery((n, each) => addon().postHaft(handles, op, n, each), addon().postJoin, 1, messages);
     const ns = await measurePosts(send, quick);
+    registry.close();
+    return ns;
+  },
+
+  // As above: one thread, which does both parts.
+  async 'call, one thread'(quick) {
+    const { registry, counterKind } = await openRegistry();
+    const handle = registry.create(new Counter(), counterKind);
+    const op = addOp();
+    const loop = () => addon().sameThreadHaft(handle, op, quick ? 20000 : 500000);
+    loop();
+    const ns = await median3(loop);
     registry.close();
     return ns;
   },
