@@ -1,4 +1,5 @@
 // Level 2: who owns which reference, what is kept of each handle, and that neither grows without bounds.
+// builds: tsan asan
 #include "support.h"
 
 #include <unistd.h>

@@ -1,4 +1,5 @@
 // The walk over the table: each invariant is broken on purpose and named; and while threads work, nothing is.
+// builds: tsan asan
 #include "support.h"
 
 #include "invariants.h"

@@ -1,4 +1,5 @@
 // Labels of references: counted by handle and label, by many threads at once, and never more of them than references.
+// builds: tsan asan
 #include "labels.h"
 #include "support.h"
 

@@ -1,4 +1,5 @@
 // Memory of results: known while it is out, freed once, and nothing else is freed as one, by many threads at once.
+// builds: tsan asan
 #include "results.h"
 #include "support.h"
 

@@ -1,6 +1,7 @@
 // Blocks that an open realm gives back, and others take: whoever still has an old handle hears STALE, and no handle ever
 // names another object.
 // flags: -DHAFT_BLOCKS_MAX=12
+// builds: plain tsan
 #include "support.h"
 
 using namespace test;
