@@ -14,7 +14,8 @@ import { BLOCK_COUNT, HANDLE_BASE, INDEX_COUNT, SLOT_MASK } from './handle.js';
 
 const KIND_HIGH_SHIFT = 32 - KIND_SHIFT;
 const ONE_REFERENCE = 1;
-const STRIDE = 4; // 32-bit words a slot
+/** 32-bit words a slot. */
+export const STRIDE = 4;
 
 /** 1,024 neighbouring slots. */
 export class Block {
@@ -36,7 +37,8 @@ export class Block {
   constructor(readonly words: Int32Array) {}
 }
 
-function stateOf(words: Int32Array, slot: number): number {
+/** The state of a slot: `STATE_LIVE`, ... */
+export function stateOf(words: Int32Array, slot: number): number {
   return (words[slot * STRIDE + 1]! >>> WORD_STATE_SHIFT) & 7;
 }
 

@@ -4,21 +4,19 @@ import {
   BLOCK_BITS,
   BLOCK_SLOTS,
   KIND_SHIFT,
+  KINDS,
   STATE_COLLECTED,
   STATE_LIVE,
   WORD_GENERATION_SHIFT,
-  WORD_STATE_SHIFT,
 } from '../constants.js';
 import { BLOCK_COUNT, HANDLE_BASE, INDEX_COUNT, SLOT_MASK } from '../handle.js';
-import type { Block, Mirror } from '../mirror.js';
+import { type Block, type Mirror, STRIDE, stateOf } from '../mirror.js';
 
-const STRIDE = 4;
 const FREE = 0;
 const ZOMBIE = 2;
 const RETIRED = 3;
 const MOVED = 4;
 const NAMES = ['FREE', 'LIVE', 'ZOMBIE', 'RETIRED', 'MOVED', 'COLLECTED'];
-const KIND_MASK = 0x1fff;
 
 /** The weak handle of a slot, which the mirror does not hold. */
 type WeakAt = (index: number) => { readonly handle: number; readonly isCollected: boolean } | undefined;
@@ -48,7 +46,7 @@ export function brokenMirror(mirror: Mirror, weakAt: WeakAt): string | undefined
 function brokenSlot(number: number, slot: number, block: Block, handle: number): string | undefined {
   const low = block.words[slot * STRIDE]!;
   const high = block.words[slot * STRIDE + 1]!;
-  const state = (high >>> WORD_STATE_SHIFT) & 7;
+  const state = stateOf(block.words, slot);
   const where = `slot ${number}:${slot}`;
   const name = NAMES[state] ?? `in state ${state}`;
   if (Number.isNaN(handle)) {
@@ -61,7 +59,7 @@ function brokenSlot(number: number, slot: number, block: Block, handle: number):
   const generation = high >>> WORD_GENERATION_SHIFT;
   const expected = HANDLE_BASE + generation * INDEX_COUNT + number * BLOCK_SLOTS + slot;
   if (handle !== expected) return `${where} is handle ${expected}, and handle ${handle} in the mirror`;
-  const kind = ((high << (32 - KIND_SHIFT)) | (low >>> KIND_SHIFT)) & KIND_MASK;
+  const kind = ((high << (32 - KIND_SHIFT)) | (low >>> KIND_SHIFT)) & (KINDS - 1);
   if (kind !== block.kinds[slot])
     return `${where} is of kind ${kind}, and of kind ${block.kinds[slot]} in the mirror`;
   return undefined;
@@ -76,7 +74,7 @@ function brokenStack(mirror: Mirror): string | undefined {
     seen.add(index);
     const block = mirror.blockOf(index);
     if (block === undefined) return `${where} is on the stack of free slots, and its block is not ours`;
-    const state = (block.words[(index & SLOT_MASK) * STRIDE + 1]! >>> WORD_STATE_SHIFT) & 7;
+    const state = stateOf(block.words, index & SLOT_MASK);
     if (state !== FREE)
       return `${where} is on the stack of free slots, and ${NAMES[state] ?? `in state ${state}`}`;
   }

@@ -10,9 +10,8 @@ import {
   WORD_STATE_SHIFT,
 } from '../constants.js';
 import { BLOCK_COUNT, HANDLE_BASE, INDEX_COUNT } from '../handle.js';
-import type { Block, Mirror } from '../mirror.js';
+import { type Block, type Mirror, STRIDE } from '../mirror.js';
 
-const STRIDE = 4; // 32-bit words a slot
 const KINDS_OF_LOW = 2 ** (32 - KIND_SHIFT);
 const KINDS_OF_HIGH = 2 ** WORD_STATE_SHIFT;
 

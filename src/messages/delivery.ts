@@ -58,7 +58,10 @@ export class Delivery {
     this.#closed = true;
   }
 
-  /** The object of a handle that messages may be sent to; `undefined` if it is gone. */
+  /**
+   * The object of a handle that messages may be sent to; `undefined` if it is gone. `post`, `call` and `direct` have it written
+   * out: by way of this a call on one thread takes a third longer.
+   */
   targetOf(handle: number): unknown {
     const block = this.#mirror.blockOf(handle & INDEX_MASK);
     if (block !== undefined && block.handles[handle & SLOT_MASK] === handle)
