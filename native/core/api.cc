@@ -9,6 +9,7 @@
 #include "counters.h"
 #include "error.h"
 #include "events.h"
+#include "host_functions.h"
 #include "kinds.h"
 #include "labels.h"
 #include "names.h"
@@ -66,7 +67,8 @@ const haft_api table = {
     blocking_set,     wait_for,           signal_events,
     slot_moved,       counters_read,      retain_as,
     release_as,       memory_of,          kind_match,
-    check_level,
+    check_level,      host_expose,        host_reply_value,
+    host_reply_error,
 };
 
 const haft_api *table_of_level() {

@@ -13,7 +13,7 @@ template <int level = 1>
 haft_status call_async(haft_handle handle, haft_op op, const haft_value *args, size_t count, int64_t timeout_ms,
                        const haft_completer *completer);
 
-// JavaScript has answered this reply. On the realm's own thread.
+// JavaScript has answered this reply. On the realm's own thread. Where the call is another process's, that is told.
 void async_answered(uint32_t realm, uint32_t number);
 
 // Ends those that are under way in a realm that is closing.

@@ -5,6 +5,8 @@
 
 #include "arena.h"
 #include "error.h"
+#include "host_calls.h"
+#include "host_functions.h"
 #include "process.h"
 #include "realm.h"
 #include "slots.h"
@@ -15,15 +17,17 @@ namespace {
 
 constexpr int64_t kOwnSliceNanoseconds = 5 * 1000 * 1000;
 
+// Of any integer: ids come out of the arena here (P31).
 bool is_open(haft_realm id) {
-  return arena()->realms[realm_number(id)].life.load(std::memory_order_seq_cst) == open_life(id);
+  return realm_number(id) < kRealms &&
+         arena()->realms[realm_number(id)].life.load(std::memory_order_seq_cst) == open_life(id);
 }
 
 // Every open realm of this thread, by its number.
 template <class Act>
 void each_own_realm(Act act) {
   Arena *a = arena();
-  const uint32_t used = a->realms_used.load(std::memory_order_acquire);
+  const uint32_t used = realms_used(a);
   for (uint32_t number = 0; number < used; number++) {
     const haft_realm id = a->realms[number].life.load(std::memory_order_seq_cst) >> 8;
     if (id != 0 && on_own_thread(number) && is_open(id)) act(number, id);
@@ -126,35 +130,61 @@ haft_status blocking_set(haft_realm realm, bool blocking) {
   return HAFT_OK;
 }
 
-haft_status serve(haft_realm realm, int64_t timeout_ms) {
-  const haft_status status = realm_check(realm);
-  if (status != HAFT_OK) return fail(status);
+namespace {
+
+// Handles messages of the realm, on its own thread, until `ended(how many the latest round handled)`. HAFT_E_TIMEOUT,
+// HAFT_E_CLOSED, or why JavaScript did not handle any.
+template <class Ended>
+haft_status serve_until(haft_realm realm, Deadline &deadline, Ended ended) {
   const uint32_t number = realm_number(realm);
-  if (!on_own_thread(number)) return fail(HAFT_E_REALM);
-  Local &local = locals[number];
-  Deadline deadline(timeout_ms);
-  const uint32_t outer = local.serving.load(std::memory_order_relaxed);
+  std::atomic<uint32_t> &serving = arena()->realms[number].serving;
+  const uint32_t outer = serving.load(std::memory_order_relaxed);
   haft_status outcome = HAFT_E_TIMEOUT;
   for (;;) {
     // Sequentially consistent, before the drain arms the doorbell: whoever rings it from then on sees that we serve.
-    local.serving.store(kServing, std::memory_order_seq_cst);
+    serving.store(kServing, std::memory_order_seq_cst);
     double handled = 0;
     const haft_status asked = run_request(number, kServe, &handled);  // P19: in every round
-    const bool signalled = local.signalled.exchange(false, std::memory_order_seq_cst);
-    if (asked != HAFT_OK || handled > 0 || signalled || !is_open(realm)) {
+    const bool done = ended(handled);
+    if (asked != HAFT_OK || done || !is_open(realm)) {
       outcome = asked;
       break;
     }
     const int64_t slice = deadline.slice();
     if (slice == 0) break;
-    sleep_on(local.serving, kServing, slice < kOwnSliceNanoseconds ? slice : kOwnSliceNanoseconds);
+    sleep_on(serving, kServing, slice < kOwnSliceNanoseconds ? slice : kOwnSliceNanoseconds);
   }
-  local.serving.store(outer, std::memory_order_seq_cst);
-  if (!is_open(realm)) return fail(HAFT_E_CLOSED);
+  serving.store(outer, std::memory_order_seq_cst);
+  return is_open(realm) ? outcome : HAFT_E_CLOSED;
+}
+
+}  // namespace
+
+haft_status serve(haft_realm realm, int64_t timeout_ms) {
+  const haft_status status = realm_check(realm);
+  if (status != HAFT_OK) return fail(status);
+  const uint32_t number = realm_number(realm);
+  if (!on_own_thread(number)) return host_serve(realm, timeout_ms);
+  std::atomic<uint32_t> &signalled = arena()->realms[number].signalled;
+  Deadline deadline(timeout_ms);
+  const haft_status outcome = serve_until(realm, deadline, [&](double handled) {
+    return (signalled.exchange(0, std::memory_order_seq_cst) != 0) | (handled > 0);
+  });
   if (outcome == HAFT_OK) return HAFT_OK;
   // What koffi's stack refuses has its own text.
   if (outcome == HAFT_E_UNSUPPORTED) return fail(outcome, HAFT_NULL, "call registry.useKoffi(koffi) first");
   return fail(outcome);
+}
+
+haft_status await_host(haft_realm realm, uint32_t token, int64_t timeout_ms) {
+  const Realm &r = arena()->realms[realm_number(realm)];
+  Deadline deadline(timeout_ms);
+  const auto done = [&] { return host_call_is_done(r, token); };
+  // Most functions are quick; messages that come meanwhile are handled at once.
+  spin_until(true, [&] { return done() || r.dirty.load(std::memory_order_relaxed) != 0; });
+  if (done()) return HAFT_OK;
+  const haft_status status = serve_until(realm, deadline, [&](double) { return done(); });
+  return status == HAFT_OK || (status != HAFT_E_CLOSED && done()) ? HAFT_OK : status;
 }
 
 }  // namespace haft

@@ -45,4 +45,8 @@ bool is_blocked(const Realm &realm, haft_realm id);
 haft_status blocking_set(haft_realm realm, bool blocking);
 haft_status serve(haft_realm realm, int64_t timeout_ms);
 
+// On the realm's own thread: handles messages until the host has answered this call. HAFT_OK: it has; HAFT_E_TIMEOUT,
+// HAFT_E_CLOSED; HAFT_E_EXCEPTION: the stack is full.
+haft_status await_host(haft_realm realm, uint32_t token, int64_t timeout_ms);
+
 }  // namespace haft

@@ -9,6 +9,8 @@
 #include "counters.h"
 #include "error.h"
 #include "heap.h"
+#include "host_calls.h"
+#include "host_functions.h"
 #include "message.h"
 #include "process.h"
 #include "replies.h"
@@ -20,15 +22,47 @@ namespace {
 
 constexpr haft_value kVoid = {HAFT_VOID, 0, {0}};
 
-// One who waits for a reply of a realm, spinning or asleep.
-struct Waiter {
-  explicit Waiter(uint32_t realm) : count(waiting_callers[realm].count) {
+// One who waits for a reply of a realm, spinning or asleep. It runs functions of the host meanwhile.
+class Waiter {
+ public:
+  Waiter(const Target &t, Reply &reply) : target_(t), reply_(reply), count_(waiting_callers[t.realm].count) {
     // P21: a realm that closes waits until each has left.
-    alone = count.fetch_add(1, std::memory_order_seq_cst) == 0;
+    alone = count_.fetch_add(1, std::memory_order_seq_cst) == 0;
   }
-  ~Waiter() { count.fetch_sub(1, std::memory_order_seq_cst); }
-  std::atomic<uint32_t> &count;
+  ~Waiter() {
+    count_.fetch_sub(1, std::memory_order_seq_cst);
+    // P34: we may have been woken for a call of the host, and leave for another reason.
+    if (slept_) host_calls_pass_on(target_.realm, arena()->realms[target_.realm]);
+  }
+
+  // True if there was one. We do not sleep meanwhile, or others would be woken in vain; nor does a realm that closes
+  // wait for the function.
+  bool runs_function() {
+    const Realm &r = arena()->realms[target_.realm];
+    if (!host_calls_wait(r) || r.host_servers.load(std::memory_order_seq_cst) != 0) return false;
+    reply_.sleeper.store(kAwake, std::memory_order_seq_cst);
+    count_.fetch_sub(1, std::memory_order_seq_cst);
+    const bool ran = host_run_one(target_.realm_id);
+    count_.fetch_add(1, std::memory_order_seq_cst);  // P21
+    return ran;
+  }
+
+  // False: it is not asleep yet, and says now that it is. Sequentially consistent on both sides: either we see the answer,
+  // the end, or a call of the host, or whoever brings it sees that we sleep. So one more look at all of it.
+  bool asleep() {
+    if (reply_.sleeper.load(std::memory_order_relaxed) == kAsleep) return true;
+    reply_.sleeper.store(kAsleep, std::memory_order_seq_cst);
+    slept_ = true;
+    return false;
+  }
+
   bool alone;
+
+ private:
+  const Target &target_;
+  Reply &reply_;
+  std::atomic<uint32_t> &count_;
+  bool slept_ = false;
 };
 
 // Counts us in with one realm for a run of operations, so that each need not do so. Never while asleep (P21).
@@ -68,11 +102,11 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, con
   Reply &reply = r.replies[token_number(token)];
   const uint32_t sequence = token_sequence(token);
   const uint64_t open = open_life(t.realm_id);
-  const Waiter waiter(t.realm);
+  Waiter waiter(t, reply);
   if (deadline.may_wait()) {
     spin_until(waiter.alone, [&] {
       return !reply_waits(reply.state.load(std::memory_order_acquire), sequence) ||
-             r.life.load(std::memory_order_relaxed) != open;
+             r.life.load(std::memory_order_relaxed) != open || host_calls_wait(r);
     });
   }
   bool alive = true;
@@ -80,7 +114,8 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, con
     const uint32_t word = reply.state.load(std::memory_order_seq_cst);
     if (!reply_waits(word, sequence)) break;
     const bool closed = !alive || r.life.load(std::memory_order_seq_cst) != open;
-    const bool deadlock = blocking.deadlock() || is_blocked(r, t.realm_id);  // P18, P20
+    const bool deadlock = blocking.deadlock() || is_blocked(r, t.realm_id) ||  // P18, P20
+                          host_waits_in_vain(t.realm_id, word == reply_word(sequence, kLater));
     if (closed || deadlock || deadline.passed()) {
       InFlight counted(t.realm, t.shard);
       if (!still_alive(r.life.load(std::memory_order_seq_cst), t.realm_id)) return fail(HAFT_E_CLOSED, t.handle);
@@ -89,14 +124,9 @@ haft_status await_reply(const Target &t, uint32_t token, Deadline &deadline, con
       count_failure(t, status);
       return fail(status, t.handle);
     }
-    if (reply.sleeper.load(std::memory_order_relaxed) != kAsleep) {
-      // Sequentially consistent on both sides: either we see the answer or the end, or whoever brings it sees that we
-      // sleep. So one more look at all of it.
-      reply.sleeper.store(kAsleep, std::memory_order_seq_cst);
-      continue;
-    }
+    if (waiter.runs_function() || !waiter.asleep()) continue;
     alive = blocking.alive();  // P19: before the first sleep too, or each wait of a terminated worker takes one
-    if (alive) sleep_on(reply.state, word, blocking.slice(deadline.slice()));
+    if (alive) sleep_on(reply.sleeper, kAsleep, blocking.slice(deadline.slice()));
   }
   InFlight counted(t.realm, t.shard);
   if (!still_alive(r.life.load(std::memory_order_seq_cst), t.realm_id) ||
@@ -367,15 +397,10 @@ void value_drop(haft_value *value) {
 }
 
 void reply_discard(uint32_t realm, uint32_t token, bool answered) {
-  Reply &reply = arena()->realms[realm].replies[token_number(token)];
-  const bool text = reply.status != HAFT_OK || reply.type == HAFT_STR || reply.type == HAFT_BYTES;
-  if (answered && text && reply.in_heap && heap_contains(realm, reply.value, reply.length))
-    heap_give(realm, reply.value);
-  if (answered && reply.status == HAFT_OK && reply.type == HAFT_HANDLE) {
-    double handle;
-    memcpy(&handle, &reply.value, 8);
-    slot_drop((haft_handle)handle);
-  }
+  const ReplyFields reply(arena()->realms[realm].replies[token_number(token)]);
+  if (answered && reply.has_text() && reply.in_heap && heap_contains(realm, reply.bits, reply.length))
+    heap_give(realm, reply.bits);
+  if (answered && reply.status == HAFT_OK && reply.type == HAFT_HANDLE) slot_drop(reply.handle());
   reply_give(realm, token);
 }
 

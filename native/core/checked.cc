@@ -107,8 +107,7 @@ std::string handle_text(haft_handle handle) {
 
 std::string kind_text(haft_kind kind) {
   if (kind == 0) return "no kind";
-  const Kind &entry = arena()->kinds[kind];
-  return "kind " + std::string(entry.name, entry.name_length);
+  return "kind " + kind_name(kind);
 }
 
 std::string history_lines(haft_handle handle) {
@@ -116,7 +115,7 @@ std::string history_lines(haft_handle handle) {
   if (!history_of(handle, &history)) return paragraph("  handle", handle_text(handle));
   const int64_t now = now_nanoseconds();
   std::string lines = paragraph("  handle", handle_text(handle) + ", " + kind_text(history.kind));
-  if (!history.ended && !history.own) {
+  if (!history.ended && !history.own && !attached) {
     char text[96];
     snprintf(text, sizeof text, "JavaScript has %" PRIu32 " of its references, native code %" PRIu32,
              script_references(history), history.native);
@@ -318,6 +317,26 @@ haft_status queue_close(haft_queue queue) {
   return told(beneath->queue_close(queue), "haft_queue_close", 0, HAFT_NULL, here);
 }
 
+haft_status expose(haft_realm realm, const char *name, haft_function function, void *user) {
+  const Trace here = take_trace(CALLER);
+  return told(beneath->expose(realm, name, function, user), "haft_expose", 0, HAFT_NULL, here);
+}
+
+// The reference of a handle is JavaScript's from then on.
+haft_status reply_value(haft_reply *reply, const haft_value *value) {
+  const Deed deed = native_deed("haft_reply_value", CALLER);
+  const auto act = [=] { return beneath->reply_value(reply, value); };
+  const haft_handle handle = value && value->type == HAFT_HANDLE ? value->as.handle : HAFT_NULL;
+  const haft_status status =
+      handle == HAFT_NULL ? act() : history_change(handle, Side::kNative, -1, deed, act);
+  return told(status, deed.what, 0, handle, deed.native);
+}
+
+haft_status reply_error(haft_reply *reply, const char *message) {
+  const Trace here = take_trace(CALLER);
+  return told(beneath->reply_error(reply, message), "haft_reply_error", 0, HAFT_NULL, here);
+}
+
 haft_status serve(haft_realm realm, int64_t timeout_ms) {
   const Trace here = take_trace(CALLER);
   return told(beneath->serve(realm, timeout_ms), "haft_serve", 0, HAFT_NULL, here);
@@ -356,6 +375,9 @@ const haft_api *checked_table(const haft_api *below) {
     made->call_async = call_async;
     made->queue_next = queue_next;
     made->queue_close = queue_close;
+    made->expose = expose;
+    made->reply_value = reply_value;
+    made->reply_error = reply_error;
     made->serve = serve;
     made->blocking = blocking;
     made->wait = wait;

@@ -10,18 +10,25 @@
 namespace haft {
 namespace {
 
+// JavaScript counts in doubles. Not every double is a number of messages (P31).
+uint64_t whole(const std::atomic<double> &counter) {
+  const double count = counter.load(std::memory_order_relaxed);
+  return count >= 0 && count < (double)(1ull << 53) ? (uint64_t)count : 0;
+}
+
 haft_counters read(const Ring &ring) {
   const Counters &c = ring.counters;
   haft_counters now = {};
   now.size = sizeof now;
   // Relaxed: numbers for people. Exact when nothing is under way.
-  now.delivered = (uint64_t)c.delivered;
-  now.refused = c.refused.load(std::memory_order_relaxed) + (uint64_t)c.declined;
+  now.delivered = whole(c.delivered);
+  now.refused = c.refused.load(std::memory_order_relaxed) + whole(c.declined);
   now.dropped = c.dropped.load(std::memory_order_relaxed);
   now.expired = c.expired.load(std::memory_order_relaxed);
   now.longest_wait = c.longest_wait.load(std::memory_order_relaxed);
   now.highest_fill = c.highest_fill.load(std::memory_order_relaxed);
-  if ((uint32_t)c.fill > now.highest_fill) now.highest_fill = (uint32_t)c.fill;
+  const uint32_t fill = (uint32_t)whole(c.fill);
+  if (fill > now.highest_fill) now.highest_fill = fill;
   now.sent = now.delivered + now.refused + now.dropped + now.expired;
   return now;
 }
@@ -78,7 +85,7 @@ haft_status counters_read(haft_realm realm, uint32_t shard, haft_counters *count
     if (shard != HAFT_ALL_SHARDS && shard != s) continue;
     const Ring &ring = arena()->realms[realm_number(realm)].rings[s];
     haft_counters one = read(ring);
-    one.sent += posts_in(ring) + (uint64_t)ring.counters.waiting;
+    one.sent += posts_in(ring) + whole(ring.counters.waiting);
     add(sum, one);
   }
   const uint32_t bytes = counters->size < sizeof sum ? counters->size : (uint32_t)sizeof sum;
@@ -89,7 +96,7 @@ haft_status counters_read(haft_realm realm, uint32_t shard, haft_counters *count
 
 haft_counters counters_final(Ring &ring) {
   haft_counters final = read(ring);
-  const uint64_t never = posts_in(ring) + (uint64_t)ring.counters.waiting;
+  const uint64_t never = posts_in(ring) + whole(ring.counters.waiting);
   final.refused += never;
   final.sent += never;
   return final;

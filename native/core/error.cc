@@ -11,6 +11,18 @@ thread_local KeptError last = {{sizeof(haft_error), HAFT_OK, HAFT_NULL, "HAFT_OK
 
 }  // namespace
 
+bool is_status(haft_status status) {
+  switch (status) {
+#define HAFT_STATUS_KNOWN(name, number, message, next) \
+  case number:                                         \
+    return true;
+    HAFT_STATUS_MAP(HAFT_STATUS_KNOWN)
+#undef HAFT_STATUS_KNOWN
+    default:
+      return false;
+  }
+}
+
 const char *status_name(haft_status status) {
   switch (status) {
 #define HAFT_STATUS_NAME(name, number, message, next) \

@@ -32,6 +32,7 @@ struct KeptError {
 };
 void keep_error(KeptError *kept);
 void restore_error(const KeptError &kept);
+bool is_status(haft_status status);  // whether it is one of HAFT_STATUS_MAP
 const char *status_name(haft_status status);
 const char *status_message(haft_status status);  // what happened
 const char *status_next(haft_status status);     // what to do next

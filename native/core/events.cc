@@ -105,8 +105,11 @@ haft_status signal_events(haft_realm realm, uint32_t events) {
   Realm &r = arena()->realms[number];
   if (r.life.load(std::memory_order_seq_cst) != open_life(realm)) return fail(HAFT_E_CLOSED);  // P21
   happened(number, events);
-  locals[number].signalled.store(true, std::memory_order_seq_cst);
-  const bool served = locals[number].serving.load(std::memory_order_seq_cst) != kNotServing;
+  r.signalled.store(1, std::memory_order_seq_cst);
+  r.host_signals.fetch_add(1, std::memory_order_seq_cst);
+  r.host_changed.fetch_add(1, std::memory_order_seq_cst);
+  if (r.host_servers.load(std::memory_order_seq_cst) != 0) wake_all(r.host_changed);
+  const bool served = r.serving.load(std::memory_order_seq_cst) != kNotServing;
   if (served || r.script_waits.load(std::memory_order_seq_cst) != 0) ring_doorbell(number);
   return HAFT_OK;
 }

@@ -84,9 +84,11 @@ uint64_t heap_take(uint32_t realm, uint64_t bytes) {
 }
 
 void heap_give(uint32_t realm, uint64_t offset) {
-  const uint32_t page = (uint32_t)((offset - kHeader - heap_base(realm)) / kHeapPageBytes);
+  const uint64_t at = offset - kHeader - heap_base(realm);
+  if (at >= kHeapBytes || at % kHeapPageBytes != 0) return;  // not what we gave (P31)
+  const uint32_t page = (uint32_t)(at / kHeapPageBytes);
   const uint32_t count = pages_of(offset).load(std::memory_order_relaxed);
-  if (page >= kPages || count > kPages - page) return;  // not what we wrote (P31)
+  if (count > kPages - page) return;  // not what we wrote (P31)
   give_pages(arena()->realms[realm].heap_pages, page, count);
 }
 

@@ -81,7 +81,8 @@ haft_status owns_none(haft_handle handle, const char *who, uint32_t references) 
 
 // HAFT_OK unless the side has nothing to give back. A handle that is not alive has a status of its own.
 haft_status owner_check(const History &history, Side side) {
-  if (history.own || side == Side::kHaft) return HAFT_OK;
+  // What the program does that this process is a child of is not known here.
+  if (history.own || side == Side::kHaft || attached) return HAFT_OK;
   const uint64_t word = word_of(history.handle);
   if (!counts(history.handle, word)) return HAFT_OK;
   const uint32_t references = word_references(word);
@@ -223,7 +224,7 @@ bool history_may_give(haft_handle handle) {
   Stripe &stripe = stripe_of(handle);
   const std::lock_guard<std::mutex> lock(stripe.mutex);
   const auto found = stripe.live.find(handle);
-  if (found == stripe.live.end() || found->second.own || found->second.transferred > 0) return true;
+  if (found == stripe.live.end() || found->second.own || found->second.transferred > 0 || attached) return true;
   const uint64_t word = word_of(handle);
   return !counts(handle, word) || word_references(word) > found->second.native;
 }

@@ -2,6 +2,7 @@
 #include "kinds.h"
 
 #include <cstring>
+#include <string_view>
 
 #include "arena.h"
 #include "error.h"
@@ -19,7 +20,8 @@ haft_kind probe(uint64_t name_hash, uint32_t step) { return 1 + (uint32_t)((name
 bool ready(const Kind &k) { return (k.ready.load(std::memory_order_acquire) & kReady) != 0; }
 
 bool named(const Kind &k, const char *name, size_t length) {
-  return k.name_length == length && memcmp(k.name, name, length) == 0;
+  return length <= kKindNameBytes && k.name_length.load(std::memory_order_relaxed) == length &&
+         memcmp(k.name, name, length) == 0;
 }
 
 // As src/kind.ts writes them.
@@ -70,7 +72,7 @@ bool fill(Kind &k, const char *name, size_t name_length, uint64_t fingerprint, c
   const size_t bytes = texts + count * sizeof(OpTypes);
   if (bytes > kTextBytes) return false;
   const uint32_t text = a->text_used.fetch_add((uint32_t)bytes, std::memory_order_relaxed);
-  if (text > kTextBytes - bytes) return false;
+  if (text > kTextBytes - bytes || text % alignof(OpTypes) != 0) return false;  // P31
   memcpy(a->text + text, given.ops, given.ops_bytes);
   if (given.signatures_bytes != 0) memcpy(a->text + text + given.ops_bytes, given.signatures, given.signatures_bytes);
   OpTypes *types = reinterpret_cast<OpTypes *>(a->text + text + texts);
@@ -81,11 +83,11 @@ bool fill(Kind &k, const char *name, size_t name_length, uint64_t fingerprint, c
     if (there) signature += strlen(signature) + 1;
   }
   memcpy(k.name, name, name_length);
-  k.name_length = (uint16_t)name_length;
-  k.fingerprint = fingerprint;
-  k.text = text;
-  k.types = (uint32_t)(text + texts);
-  k.ops = count;
+  k.name_length.store((uint16_t)name_length, std::memory_order_relaxed);
+  k.fingerprint.store(fingerprint, std::memory_order_relaxed);
+  k.text.store(text, std::memory_order_relaxed);
+  k.types.store((uint32_t)(text + texts), std::memory_order_relaxed);
+  k.ops.store(count, std::memory_order_relaxed);
   k.ready.store(kReady, std::memory_order_release);  // the entry comes before the mark that it is ready
   return true;
 }
@@ -95,6 +97,18 @@ bool await_ready(const Kind &k) {
   for (int i = 0; i < kReadyPolls && !ready(k); i++) sleep_for(1000 * 1000);
   return ready(k);
 }
+
+// Of those of one name, the one that was defined last is meant where no fingerprint is given.
+void note_definition(Kind &k) {
+  const uint32_t order = (arena()->definitions.fetch_add(1, std::memory_order_relaxed) + 1) << kDefinedShift;
+  uint32_t word = k.ready.load(std::memory_order_relaxed);
+  // Relaxed: what the entry says has not changed.
+  while (word < order && !k.ready.compare_exchange_weak(word, order | (word & ((1u << kDefinedShift) - 1)),
+                                                        std::memory_order_relaxed)) {
+  }
+}
+
+uint32_t definition(const Kind &k) { return k.ready.load(std::memory_order_relaxed) >> kDefinedShift; }
 
 }  // namespace
 
@@ -117,13 +131,16 @@ haft_status kind_define(const char *name, size_t name_length, uint64_t fingerpri
     Kind &k = a->kinds[number];
     uint64_t found = k.key.load(std::memory_order_acquire);
     if (found == 0 && k.key.compare_exchange_strong(found, key, std::memory_order_acq_rel)) {
+      if (!fill(k, name, name_length, fingerprint, text)) return fail(HAFT_E_SLOTS);
+      note_definition(k);
       *kind = number;
-      return fill(k, name, name_length, fingerprint, text) ? HAFT_OK : fail(HAFT_E_SLOTS);
+      return HAFT_OK;
     }
     if (found != key) continue;
     // A definer that died left its claim: write the same bytes again.
     if (!await_ready(k) && !fill(k, name, name_length, fingerprint, text)) return fail(HAFT_E_SLOTS);
-    if (!named(k, name, name_length) || k.fingerprint != fingerprint) continue;
+    if (!named(k, name, name_length) || k.fingerprint.load(std::memory_order_relaxed) != fingerprint) continue;
+    note_definition(k);
     *kind = number;
     return HAFT_OK;
   }
@@ -142,33 +159,52 @@ haft_status kind_find(const char *name, uint64_t fingerprint, haft_kind *kind) {
     const Kind &k = a->kinds[number];
     if (k.key.load(std::memory_order_acquire) == 0) break;
     if (!ready(k) || !named(k, name, length)) continue;
-    if (fingerprint != 0 && k.fingerprint != fingerprint) {
+    if (fingerprint != 0 && k.fingerprint.load(std::memory_order_relaxed) != fingerprint) {
       status = HAFT_E_ABI;
       continue;
     }
+    if (fingerprint == 0 && status == HAFT_OK && definition(k) < definition(a->kinds[*kind])) continue;
     *kind = number;
-    return HAFT_OK;
+    status = HAFT_OK;
+    if (fingerprint != 0) break;
   }
-  return fail(status);
+  return status == HAFT_OK ? HAFT_OK : fail(status);
 }
 
 namespace {
 
+// The texts of a kind, one after the other. Where they begin and what stands there may be anything: none goes beyond
+// Arena::text, and behind its end all are empty (P31).
+class TextReader {
+ public:
+  explicit TextReader(const Kind &k) : at_(k.text.load(std::memory_order_relaxed)) {}
+  std::string_view next() {
+    if (at_ >= kTextBytes) return {};
+    const char *const text = arena()->text + at_;
+    const size_t length = strnlen(text, kTextBytes - at_);
+    at_ += (uint32_t)length + 1;
+    return {text, length};
+  }
+
+ private:
+  uint32_t at_;
+};
+
 // Name and signature of an op, one after the other, as both sides may write them: "add(f64):f64".
-struct OpReader {
-  const char *name, *signature;
-  uint32_t left;
-  explicit OpReader(const Kind &k) : name(arena()->text + k.text), signature(name), left(k.ops) {
-    for (uint32_t i = 0; i < k.ops; i++) signature += strlen(signature) + 1;
+class OpReader {
+ public:
+  explicit OpReader(const Kind &k) : names_(k), signatures_(k), left_(k.ops.load(std::memory_order_relaxed)) {
+    for (uint32_t i = 0; i < left_; i++) signatures_.next();
   }
   std::string next() {
-    if (left == 0) return "";
-    left--;
-    std::string text = std::string(name) + signature;
-    name += strlen(name) + 1;
-    signature += strlen(signature) + 1;
-    return text;
+    if (left_ == 0) return "";
+    left_--;
+    return std::string(names_.next()).append(signatures_.next());
   }
+
+ private:
+  TextReader names_, signatures_;
+  uint32_t left_;
 };
 
 std::string next_op(const char *&at) {
@@ -201,24 +237,38 @@ haft_status kind_match(const char *name, const char *signatures, haft_kind *kind
   return fail_with(HAFT_E_ABI, HAFT_NULL, difference(name, arena()->kinds[other], signatures));
 }
 
-const char *type_name(uint32_t type) { return kTypeNames[type]; }
+const char *type_name(uint32_t type) { return type <= HAFT_BYTES ? kTypeNames[type] : "unknown"; }
 
-const OpTypes &op_types(haft_op op) {
-  const Kind &k = arena()->kinds[HAFT_OP_KIND(op)];
-  return reinterpret_cast<const OpTypes *>(arena()->text + k.types)[op & 0xffff];
+OpTypes op_types(haft_op op) {
+  typedef uint64_t __attribute__((may_alias)) word_t;
+  OpTypes types = {};
+  // Offset and types are copied once (P31).
+  const uint64_t at = arena()->kinds[HAFT_OP_KIND(op) & (kKinds - 1)].types.load(std::memory_order_relaxed) +
+                      (op & 0xffff) * sizeof types;
+  if (at > kTextBytes - sizeof types || at % alignof(OpTypes) != 0) return types;
+  const word_t *const from = reinterpret_cast<const word_t *>(arena()->text + at);
+  const uint64_t words[] = {__atomic_load_n(&from[0], __ATOMIC_RELAXED), __atomic_load_n(&from[1], __ATOMIC_RELAXED)};
+  memcpy(&types, words, sizeof types);
+  return types;
+}
+
+std::string kind_name(haft_kind kind) {
+  const Kind &k = arena()->kinds[kind & (kKinds - 1)];
+  const size_t length = k.name_length.load(std::memory_order_relaxed);
+  return std::string(k.name, length < kKindNameBytes ? length : kKindNameBytes);
 }
 
 std::string op_text(haft_op op) {
   if ((op & 0xffff) >= kind_ops(HAFT_OP_KIND(op))) return "op " + std::to_string(op);
-  const Kind &k = arena()->kinds[HAFT_OP_KIND(op)];
-  const char *at = arena()->text + k.text;
-  for (uint32_t i = 0; i < (op & 0xffff); i++) at += strlen(at) + 1;
-  return std::string(k.name, k.name_length) + "." + at;
+  TextReader names(arena()->kinds[HAFT_OP_KIND(op)]);
+  for (uint32_t i = 0; i < (op & 0xffff); i++) names.next();
+  return (kind_name(HAFT_OP_KIND(op)) + ".").append(names.next());
 }
 
 uint32_t kind_ops(haft_kind kind) {
   Arena *a = arena();
-  return a && kind != 0 && kind < kKinds && ready(a->kinds[kind]) ? a->kinds[kind].ops : 0;
+  if (!a || kind == 0 || kind >= kKinds || !ready(a->kinds[kind])) return 0;
+  return a->kinds[kind].ops.load(std::memory_order_relaxed);
 }
 
 bool kind_refused(haft_kind kind, uint32_t realm) {
@@ -237,9 +287,11 @@ haft_status op_find(haft_kind kind, const char *name, haft_op *op) {
   if (!name || !op) return fail(HAFT_E_ARGUMENT);
   if (!arena() || kind == 0 || kind >= kKinds || !ready(arena()->kinds[kind])) return fail(HAFT_E_NOT_FOUND);
   const Kind &k = arena()->kinds[kind];
-  const char *at = arena()->text + k.text;
-  for (uint32_t position = 0; position < k.ops; position++, at += strlen(at) + 1) {
-    if (strcmp(at, name) != 0) continue;
+  const std::string_view wanted(name);
+  TextReader names(k);
+  const uint32_t ops = k.ops.load(std::memory_order_relaxed);
+  for (uint32_t position = 0; position < ops; position++) {
+    if (names.next() != wanted) continue;
     *op = HAFT_OP(kind, position);
     return HAFT_OK;
   }

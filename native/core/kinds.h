@@ -18,14 +18,15 @@ namespace haft {
 haft_status kind_define(const char *name, size_t name_length, uint64_t fingerprint, const char *ops, size_t ops_bytes,
                         haft_kind *kind, const char *signatures = nullptr, size_t signatures_bytes = 0);
 
+// Fingerprint 0: the one of that name that was defined last.
 haft_status kind_find(const char *name, uint64_t fingerprint, haft_kind *kind);
 // For exactly these ops: "add(f64):f64;name():str".
 haft_status kind_match(const char *name, const char *signatures, haft_kind *kind);
 haft_status op_find(haft_kind kind, const char *name, haft_op *op);
 uint32_t kind_ops(haft_kind kind);  // how many
-// Of an op that the kind has.
-const OpTypes &op_types(haft_op op);
-const char *type_name(uint32_t type);  // of a haft_type: "f64"
+OpTypes op_types(haft_op op);  // nothing known, where the kind has no such op
+const char *type_name(uint32_t type);  // of a haft_type: "f64"; "unknown" of another
+std::string kind_name(haft_kind kind);
 std::string op_text(haft_op op);  // "Counter.add", whatever the number
 
 // The breaker of a kind in a realm: while it is open, until a time of the monotonic clock, nothing is sent. A kind

@@ -159,8 +159,8 @@ enum ReplySleeper : uint32_t {
 };
 
 struct Reply {
-  std::atomic<uint32_t> state;    // ReplyState | sequence << 2; futex
-  std::atomic<uint32_t> sleeper;  // ReplySleeper
+  std::atomic<uint32_t> state;    // ReplyState | sequence << 2
+  std::atomic<uint32_t> sleeper;  // ReplySleeper; futex
   int32_t status;
   uint32_t type;                  // of the result
   uint64_t value;                 // for text beyond kReplyInlineBytes: a chunk of the heap
@@ -180,7 +180,16 @@ constexpr unsigned kMarkShift = 40;  // of Realm::blocked_on: an id is below, by
 
 constexpr uint32_t kEvents = 32;  // bits of HAFT_EVENT_*
 
-enum RealmState : uint32_t { kRealmFree = 0, kRealmOpening = 1, kRealmOpen = 2, kRealmClosing = 3, kRealmClosed = 4 };
+enum Serving : uint32_t { kNotServing = 0, kServing = 1, kCalled = 2 };
+
+enum RealmState : uint32_t {
+  kRealmFree = 0,
+  kRealmOpening = 1,
+  kRealmOpen = 2,
+  kRealmClosing = 3,
+  kRealmClosed = 4,
+  kRealmLost = 5  // its process died in the midst of a write to its rings: out of use for ever
+};
 
 constexpr uint32_t kNames = 1024;  // published by one realm at one time; a power of two
 constexpr uint32_t kNameBytes = 112;
@@ -192,6 +201,36 @@ struct Name {
   std::atomic<uint64_t> words[kNameBytes / 8];  // the bytes, padded with 0
 };
 static_assert(sizeof(Name) == 128, "two cache lines, and names are compared by words");
+
+// ---- Calls of functions of the host (host_calls.h) ----------------------------------------------------------
+
+constexpr uint32_t kHostCalls = 256;  // that wait or run at one time; a power of two
+constexpr unsigned kHostStateBits = 3;
+
+enum HostCallState : uint32_t {
+  kHostFree = 0,
+  kHostQueued = 1,
+  kHostTaken = 2,     // some thread of the host has it
+  kHostDone = 3,      // the answer stands in the reply
+  kHostAbandoned = 4  // JavaScript gave it up; the thread that has it frees it
+};
+
+// How JavaScript waits for it.
+enum HostCallMode : uint32_t {
+  kHostPromise = 0,
+  kHostSync = 1,     // its thread waits, and handles messages meanwhile
+  kHostSyncDeaf = 2  // and handles none: too many such waits stand one inside the other
+};
+
+struct HostCall {
+  std::atomic<uint32_t> state;      // HostCallState | sequence << kHostStateBits
+  std::atomic<uint32_t> next_done;  // the one that ended before it, as number + 1
+  uint32_t mode;                    // HostCallMode
+  uint32_t name_length;
+  char name[kNameBytes];
+  alignas(64) Cell message[kMessageCells];
+  Reply reply;
+};
 
 constexpr uint64_t kHeapBytes = 64ull << 20;
 constexpr uint64_t kHeapPageBytes = 4096;
@@ -214,6 +253,14 @@ struct Realm {
   std::atomic<uint32_t> script_waits;               // JavaScript waits for events: ring for those that others cause
   std::atomic<uint32_t> events_changed;             // futex
   std::atomic<uint32_t> event_counts[kEvents];
+  alignas(64) std::atomic<uint32_t> host_done;  // the call of the host that ended last, as number + 1
+  std::atomic<uint32_t> serving;                // Serving; futex: the own thread waits in C and handles messages
+  std::atomic<uint32_t> signalled;              // haft_signal was called since the own thread last looked
+  alignas(64) std::atomic<uint32_t> host_tail;  // of host_queue: written by the own thread
+  std::atomic<uint32_t> host_changed;           // futex: of the threads that wait in haft_serve for calls of the host
+  alignas(64) std::atomic<uint32_t> host_head;
+  std::atomic<uint32_t> host_servers;  // so many threads wait there
+  std::atomic<uint32_t> host_signals;  // how often haft_signal was called
   struct alignas(64) ReclaimList {
     std::atomic<uint64_t> first;  // as index + 1
   } reclaim[kShards];
@@ -227,6 +274,11 @@ struct Realm {
   Name names[kNames];
   std::atomic<uint64_t> breaker_until[kKinds];  // nanoseconds of the monotonic clock: posts and calls are refused so long
   std::atomic<uint32_t> next_reply[kReplies];  // free list, as number + 1; apart from the replies' lines
+  // Answers to calls of another process that nobody there waits for: that has to complete them.
+  std::atomic<uint32_t> answered;  // the latest, as number + 1
+  std::atomic<uint32_t> next_answered[kReplies];  // 0: it is not in that list
+  std::atomic<uint32_t> host_queue[kHostCalls];  // tokens
+  HostCall host_calls[kHostCalls];
 };
 
 // ---- Kinds ------------------------------------------------------------------------------------------------
@@ -236,14 +288,15 @@ enum KindReady : uint32_t {
   kReady = 1,
   kHasBreaker = 2  // some realm's breaker has been open: look there
 };
+constexpr unsigned kDefinedShift = 2;  // of Kind::ready: above it the number of its latest definition
 struct Kind {
   std::atomic<uint64_t> key;  // hash of name and fingerprint, 0: none; claims the entry
-  uint64_t fingerprint;
+  std::atomic<uint64_t> fingerprint;
   std::atomic<uint32_t> ready;  // KindReady
-  uint16_t name_length;
-  uint16_t ops;         // how many
-  uint32_t text;        // offset in Arena::text of the ops' names, then of their signatures, each ended by NUL
-  uint32_t types;       // offset there of an OpTypes for each op
+  std::atomic<uint16_t> name_length;
+  std::atomic<uint16_t> ops;    // how many
+  std::atomic<uint32_t> text;   // offset in Arena::text of the ops' names, then of their signatures, each ended by NUL
+  std::atomic<uint32_t> types;  // offset there of an OpTypes for each op
   char name[kKindNameBytes];
 };
 static_assert(sizeof(Kind) == 192, "three cache lines");
@@ -272,9 +325,10 @@ struct Arena {
   uint32_t shared;      // 1: futexes are between processes (P30)
   std::atomic<uint32_t> blocks_issued;
   std::atomic<uint32_t> orphans;      // a hint: about so many blocks wait for adoption, spare ones too
-  std::atomic<uint32_t> last_epoch;   // of the realm that opened last
   std::atomic<uint32_t> realms_used;  // so many realms have opened at some time: the rest are not committed (P8)
   std::atomic<uint32_t> text_used;
+  std::atomic<uint32_t> definitions;  // of kinds, those of the same again too
+  std::atomic<uint32_t> answers;  // futex: changes when a process has answered a call of another that nobody waits for
   alignas(64) std::atomic<uint64_t> directory[kBlocks];  // 0: never issued; kBlockOrphan; else the realm's id
   alignas(64) Kind kinds[kKinds];
   alignas(8) char text[kTextBytes];
@@ -365,6 +419,10 @@ constexpr uint32_t kExchangeWake = 1024;  // numbers of replies, up to the end
   X(REPLY_DONE, kDone)                                            \
   X(REPLY_LATER, kLater)                                          \
   X(GIVEN_UP, offsetof(Realm, given_up))                          \
+  X(HOST_DONE, offsetof(Realm, host_done))                        \
+  X(HOST_PROMISE, kHostPromise)                                   \
+  X(HOST_SYNC, kHostSync)                                         \
+  X(HOST_SYNC_DEAF, kHostSyncDeaf)                                \
   X(WIRE_U64, kWireU64)                                           \
   X(WIRE_TEXT, kWireText)                                         \
   X(WIRE_I8, kWireI8)                                             \

@@ -62,23 +62,32 @@ bool noticed(const Realm &r, uint32_t mask) {
 
 }  // namespace
 
-void notify(uint32_t realm, uint32_t bit) {
+void ring_if_armed(uint32_t realm) {
   Realm &r = arena()->realms[realm];
-  if (noticed(r, 1u << bit)) return;
-  r.dirty.fetch_or(1u << bit, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);  // P10: fetch_or alone is no fence on arm64
   if (r.armed.load(std::memory_order_relaxed) == 0) return;
   // Whoever takes `armed` from 1 to 0 rings, once.
   if (r.armed.exchange(0, std::memory_order_seq_cst) == 1) ring_doorbell(realm);
 }
 
-void ring_doorbell(uint32_t realm) {
-  Local &local = locals[realm];
+void notify(uint32_t realm, uint32_t bit) {
+  Realm &r = arena()->realms[realm];
+  if (noticed(r, 1u << bit)) return;
+  r.dirty.fetch_or(1u << bit, std::memory_order_seq_cst);
+  ring_if_armed(realm);
+}
+
+void wake_serving(uint32_t realm) {
+  std::atomic<uint32_t> &word = arena()->realms[realm].serving;
   // Sequentially consistent on both sides: either we see that it serves, or its drain sees the message.
-  uint32_t serving = local.serving.load(std::memory_order_seq_cst);
+  uint32_t serving = word.load(std::memory_order_seq_cst);
   // By compare-and-swap: it may have ceased to serve meanwhile.
-  if (serving == kServing && local.serving.compare_exchange_strong(serving, kCalled, std::memory_order_seq_cst))
-    wake_all(local.serving);
+  if (serving == kServing && word.compare_exchange_strong(serving, kCalled, std::memory_order_seq_cst)) wake_all(word);
+}
+
+void ring_doorbell(uint32_t realm) {
+  wake_serving(realm);
+  const Local &local = locals[realm];
   if (local.ring) local.ring(local.edge);
 }
 

@@ -26,11 +26,17 @@ inline void publish(const Claim &claimed) {
 // Call it counted in flight, after the work is published.
 void notify(uint32_t realm, uint32_t bit);
 
-// The same for a caller that is not counted in flight: it is counted only if there is something to do.
+// What `notify` does when the work is marked: rings a realm that sleeps.
+void ring_if_armed(uint32_t realm);
+
+// The same as `notify` for a caller that is not counted in flight: it is counted only if there is something to do.
 void notify_mailbox(uint32_t realm, uint64_t realm_id, uint32_t shard);
 
 // Wakes the realm's own thread, whether it is in its event loop or in haft_serve. Call it counted in flight.
 void ring_doorbell(uint32_t realm);
+
+// Wakes it only where it waits in C and serves.
+void wake_serving(uint32_t realm);
 
 // Whether every cell that was claimed has been published: nobody writes in the ring (P21). Once the realm is closing.
 bool all_published(const Ring &ring);

@@ -150,7 +150,7 @@ template <int level>
 haft_status plan_message(uint64_t realm_id, haft_op op, const haft_value *args, size_t count, Plan *plan) {
   if (count > HAFT_ARGS_MAX || (count != 0 && !args)) return fail(HAFT_E_ARGUMENT);
   if (level >= 1) {
-    const OpTypes &types = op_types(op);
+    const OpTypes types = op_types(op);
     if (count != types.count && types.known) return misfit(op, types, args, count);
   }
   begin_plan(args, count, plan);
@@ -167,8 +167,9 @@ haft_status plan_message(uint64_t realm_id, haft_op op, const haft_value *args, 
     if (text == Text::kInvalid) return fail(HAFT_E_UTF8);
     if (text == Text::kAscii) plan->ascii |= 1u << i;
   }
-  if (level >= 2 && op_types(op).known) {
-    const haft_status status = misfit(op, op_types(op), args, count);
+  if (level >= 2) {
+    const OpTypes types = op_types(op);
+    const haft_status status = types.known ? misfit(op, types, args, count) : HAFT_OK;
     if (status != HAFT_OK) return status;
   }
   end_plan(payload, plan);
@@ -191,6 +192,10 @@ haft_status plan_given(uint64_t, haft_op, const haft_value *args, size_t count, 
   }
   end_plan(payload, plan);
   return HAFT_OK;
+}
+
+bool is_utf8(const char *text, size_t length) {
+  return classify(reinterpret_cast<const unsigned char *>(text), length) != Text::kInvalid;
 }
 
 uint32_t text_length(const char *text) { return text ? (uint32_t)strnlen(text, HAFT_PAYLOAD_MAX + 1) : 0; }
@@ -232,19 +237,26 @@ void write_message(const Plan &plan, haft_handle handle, haft_op op, uint32_t re
   first->shape.store(shape, std::memory_order_relaxed);
 }
 
+// Of what is no handle, HAFT_NULL: not every double is an integer.
+haft_handle ReplyFields::handle() const {
+  double number;
+  memcpy(&number, &bits, 8);
+  return number >= 0 && number < (double)(2 * kHandleBase) ? (haft_handle)number : HAFT_NULL;
+}
+
 haft_status read_reply(uint32_t realm, Reply &reply, haft_handle handle, haft_value *result) {
-  // Copied once: what stands in the arena may change later (P31).
-  const uint32_t length = reply.length;
-  const uint64_t bits = reply.value;
-  const bool in_heap = reply.in_heap != 0;
-  const haft_status status = reply.status;
-  haft_value value = {reply.type, 0, {0}};
-  const bool text = status != HAFT_OK || has_payload(value);
+  const ReplyFields fields(reply);
+  const haft_status status = fields.status;
+  const uint32_t length = fields.length;
+  if (!is_status(status) || fields.type > kWireF32) return fail(HAFT_E_INTERNAL, handle, "a reply is of no status or type that there is");
+  haft_value value = {fields.type, 0, {0}};
+  const bool text = fields.has_text();
 
   const char *from = reply.text;
-  if (text && in_heap) {
-    if (!heap_contains(realm, bits, length)) return fail(HAFT_E_INTERNAL, handle, "a reply lies outside the arena");
-    from = reinterpret_cast<const char *>(at_offset(bits));
+  if (text && fields.in_heap) {
+    if (!heap_contains(realm, fields.bits, length))
+      return fail(HAFT_E_INTERNAL, handle, "a reply lies outside the arena");
+    from = reinterpret_cast<const char *>(at_offset(fields.bits));
   } else if (text && length > kReplyInlineBytes) {
     return fail(HAFT_E_INTERNAL, handle, "a reply lies outside the arena");
   }
@@ -264,13 +276,13 @@ haft_status read_reply(uint32_t realm, Reply &reply, haft_handle handle, haft_va
       outcome = fail(HAFT_E_NO_MEMORY, handle);
     }
   } else if (value.type == HAFT_HANDLE) {
-    double number;
-    memcpy(&number, &bits, 8);
-    value.as.handle = (haft_handle)number;
+    value.as.handle = fields.handle();
+  } else if (value.type == HAFT_BOOL) {
+    value.as.b = (uint32_t)fields.bits != 0;  // JavaScript writes 32 bits; any other byte than 0 and 1 is undefined
   } else {
-    memcpy(&value.as, &bits, 8);
+    memcpy(&value.as, &fields.bits, 8);
   }
-  if (text && in_heap) heap_give(realm, bits);
+  if (text && fields.in_heap) heap_give(realm, fields.bits);
   if (outcome == HAFT_OK) *result = value;
   return outcome;
 }

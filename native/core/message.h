@@ -27,6 +27,8 @@ haft_status plan_message(uint64_t realm_id, haft_op op, const haft_value *args, 
 haft_status plan_given(uint64_t realm_id, haft_op op, const haft_value *args, size_t count, Plan *plan);
 using Planner = decltype(&plan_given);
 
+bool is_utf8(const char *text, size_t length);
+
 // Bytes of a text that ends with NUL, 0 for NULL; one that is too long is cut to a length that is refused.
 uint32_t text_length(const char *text);
 
@@ -35,6 +37,25 @@ uint64_t wire_bits(const haft_value &value);
 
 // Writes everything but the sequence number. With a chunk, the tail goes there.
 void write_message(const Plan &plan, haft_handle handle, haft_op op, uint32_t reply, Cell *first);
+
+// What stands in a reply, copied once: the other process may write it again at any moment (P31).
+struct ReplyFields {
+  haft_status status;
+  uint32_t type;
+  uint64_t bits;
+  uint32_t length;
+  bool in_heap;
+
+  explicit ReplyFields(const Reply &reply)
+      : status(__atomic_load_n(&reply.status, __ATOMIC_RELAXED)),
+        type(__atomic_load_n(&reply.type, __ATOMIC_RELAXED)),
+        bits(__atomic_load_n(&reply.value, __ATOMIC_RELAXED)),
+        length(__atomic_load_n(&reply.length, __ATOMIC_RELAXED)),
+        in_heap(__atomic_load_n(&reply.in_heap, __ATOMIC_RELAXED) != 0) {}
+
+  bool has_text() const { return status != HAFT_OK || type == HAFT_STR || type == HAFT_BYTES; }
+  haft_handle handle() const;  // of type HAFT_HANDLE
+};
 
 // Copies a finished reply out: its result, or its error as this thread's latest.
 haft_status read_reply(uint32_t realm, Reply &reply, haft_handle handle, haft_value *result);

@@ -5,6 +5,7 @@
 
 #include "blocking.h"
 #include "error.h"
+#include "host_functions.h"
 #include "kinds.h"
 #include "process.h"
 #include "realm.h"
@@ -38,20 +39,21 @@ bool equal(const Name &n, const Key &key) {
 
 // The handle under a name; HAFT_NULL when there is none. Any thread.
 haft_handle read_handle(Realm &r, const Key &key) {
+  Patience patience;  // for all entries on the way: one that nobody finishes has no handle
   for (uint32_t step = 0; step < kNames; step++) {
     const Name &n = probe(r, key, step);
-    uint32_t version;
-    bool found;
-    haft_handle handle;
-    do {
-      version = n.version.load(std::memory_order_acquire);  // the entry is read after its version
+    for (;;) {
+      const uint32_t version = n.version.load(std::memory_order_acquire);  // the entry is read after its version
       if (version == 0) return HAFT_NULL;
-      found = equal(n, key);
-      handle = n.handle.load(std::memory_order_relaxed);
+      const bool found = equal(n, key);
+      const haft_handle handle = n.handle.load(std::memory_order_relaxed);
       std::atomic_thread_fence(std::memory_order_acquire);  // and before it is looked at again
-      if (version & 1) relax();
-    } while ((version & 1) || n.version.load(std::memory_order_relaxed) != version);
-    if (found && handle != HAFT_NULL) return handle;
+      if ((version & 1) == 0 && n.version.load(std::memory_order_relaxed) == version) {
+        if (found && handle != HAFT_NULL) return handle;
+        break;
+      }
+      if (!patience.wait()) break;
+    }
   }
   return HAFT_NULL;
 }
@@ -72,7 +74,8 @@ haft_status look(uint64_t realm_id, const Key &key, haft_kind kind, haft_handle 
   InFlight counted(realm_number(realm_id), key.hash & (kShards - 1));
   if (r.life.load(std::memory_order_seq_cst) != open_life(realm_id)) return HAFT_E_CLOSED;  // P21
   const haft_handle handle = read_handle(r, key);
-  if (handle == HAFT_NULL) return HAFT_E_NOT_FOUND;
+  if (handle == HAFT_NULL)  // the realm may have ended while we waited for an entry
+    return r.life.load(std::memory_order_seq_cst) == open_life(realm_id) ? HAFT_E_NOT_FOUND : HAFT_E_CLOSED;
   uint64_t word;
   Target target;
   haft_status status = slot_check(handle, kind, &word, &target);
@@ -128,6 +131,7 @@ haft_status name_find(haft_realm realm, const char *name, haft_kind kind, int64_
     status = look(realm, key, kind, found);
     if (status == HAFT_OK) return HAFT_OK;
     if (status != HAFT_E_NOT_FOUND || deadline.passed()) return fail(status);
+    if (host_run_one_meanwhile(realm, arena()->realms[number])) continue;
     if (!blocking.alive()) return fail(HAFT_E_CLOSED);  // P19
     sleep_on(changed, seen, blocking.slice(deadline.slice()));
   }

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "arena.h"
 #include "error.h"
 #include "process.h"
 #include "slots.h"
@@ -41,6 +42,8 @@ haft_status memory_of(haft_handle handle, void **data, uint64_t *size) {
   Target target;
   const haft_status status = slot_check(handle, 0, &word, &target);
   if (status != HAFT_OK) return status;
+  if (is_host())
+    return fail(HAFT_E_UNSUPPORTED, handle, "the memory is another process's: pass it as HAFT_BYTES, or share a file of your own");
   if (found == pins().known.end()) return fail(HAFT_E_KIND, handle, "the handle names no pinned memory");
   *data = found->second.data;
   *size = found->second.size;

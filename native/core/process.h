@@ -15,11 +15,7 @@ struct Local {  // a realm, as this process knows it
   void (*ring)(void *edge);       // wakes the realm's event loop; any thread, never blocks
   void (*direct)(void *edge);     // runs Realm::direct on the realm's own thread
   void *edge;
-  std::atomic<uint32_t> serving;  // Serving; futex: the own thread waits in haft_serve
-  std::atomic<bool> signalled;    // haft_signal was called since haft_serve last looked
 };
-
-enum Serving : uint32_t { kNotServing = 0, kServing = 1, kCalled = 2 };
 
 extern Local locals[kRealms];
 extern Counter waiting_callers[kRealms];    // native threads that wait for a reply of the realm

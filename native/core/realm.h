@@ -13,8 +13,28 @@ namespace haft {
 // runs Realm::direct on the own thread. Tells the id. HAFT_E_SLOTS: kRealms are open; HAFT_E_NO_MEMORY.
 haft_status realm_open(void (*ring)(void *edge), void (*direct)(void *edge), void *edge, haft_realm *id);
 
-// Closes it, on its own thread or at the end of the process; the second time does nothing. True if nothing was left in
-// flight after `wait_ms`: only then may `edge` go, and the blocks are up for adoption. `final`: room for the counters of
+// The two halves of it. The process that made the arena reserves a realm; `ring` is how it will wake that, where another
+// process opens it. Then the realm's own thread opens it.
+haft_status realm_reserve(void (*ring)(void *edge), void *edge, haft_realm *id);
+haft_status realm_open_reserved(haft_realm id, void (*ring)(void *edge), void (*direct)(void *edge), void *edge);
+
+// Whether nobody has opened it since, nor ended it.
+bool realm_is_reserved(haft_realm id);
+
+// In the process that made the arena, of a realm that another process opened, or was to open, and has closed for good or
+// died with: ends every wait for it. Whatever its state says: the other process may have written anything there (P31).
+void realm_end(haft_realm id);
+
+// Then: whether no thread of this process is at work in it any more; it is free again, and `edge` may go. To be asked again
+// if not. `forget`: who may have died in the midst of a write to its rings leaves them unfinished for ever; then the realm
+// is nobody's from now on, as long as the process lives.
+bool realm_recycle(haft_realm id, bool forget);
+
+// When a process has ended that may have written anything (P31): who waits for a realm that nobody has is told.
+void realms_restore();
+
+// Closes it, on its own thread or at the end of the process; the second time does nothing. A process that is attached
+// leaves it to be recycled by the one that made the arena. True if nothing was left in flight after `wait_ms`: only then may `edge` go, and the blocks are up for adoption. `final`: room for the counters of
 // kShards shards as they are at the end, or NULL.
 bool realm_close(haft_realm id, int64_t wait_ms, haft_counters *final = nullptr);
 

@@ -20,6 +20,7 @@ uint32_t reply_take(uint32_t realm) {
       break;
     }
     number = (uint32_t)head - 1;
+    if (number >= kReplies) return 0;  // not what we wrote (P31)
     const uint32_t next = r.next_reply[number].load(std::memory_order_relaxed);
     const uint64_t popped = ((head >> 32) + 1) << 32 | next;
     // Acquire: whoever gave the slot back is done with it.

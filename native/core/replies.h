@@ -8,6 +8,7 @@
 #pragma once
 
 #include "layout.h"
+#include "wait.h"
 
 namespace haft {
 
@@ -21,10 +22,25 @@ uint32_t reply_take(uint32_t realm);
 inline uint32_t token_number(uint32_t token) { return (token & ((1u << kReplyNumberBits) - 1)) - 1; }
 inline uint32_t token_sequence(uint32_t token) { return token >> kReplyNumberBits; }
 
+// How many slots were ever taken. Whatever the arena says, there are no more than kReplies (P31).
+inline uint32_t replies_issued(const Realm &realm) {
+  const uint32_t issued = realm.replies_issued.load(std::memory_order_relaxed);
+  return issued < kReplies ? issued : kReplies;
+}
+
 // Whether JavaScript has not answered yet.
 inline bool reply_waits(uint32_t word, uint32_t sequence) {
   return word == pending_word(sequence) || word == reply_word(sequence, kStarted) ||
          word == reply_word(sequence, kLater);
+}
+
+// Wakes the caller; false: it does not sleep. By compare-and-swap: the slot may be another's by now, of one for whom nobody waits.
+inline bool wake_sleeper(Reply &reply) {
+  uint32_t asleep = kAsleep;
+  // Sequentially consistent, after what it is woken for: it looks for that after it said that it sleeps.
+  if (!reply.sleeper.compare_exchange_strong(asleep, kAwake, std::memory_order_seq_cst)) return false;
+  wake_all(reply.sleeper);
+  return true;
 }
 
 // Gives the call up, unless JavaScript has answered: false. Call it counted in flight.

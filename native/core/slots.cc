@@ -9,6 +9,9 @@
 namespace haft {
 namespace {
 
+// No object moves on so often that somebody still has its first handle: a longer way is a circle (P31).
+constexpr uint32_t kMovesMost = 1000;
+
 // The slots that reclaim_take took, a chain a shard. Only the realm's own thread touches them.
 uint64_t taken[kRealms][kShards];
 
@@ -59,6 +62,12 @@ haft_status refuse(haft_status status, const Target &t) {
 // A weak handle whose object was collected still has its references, and can be ended.
 bool has_references(haft_status status) { return status == HAFT_OK || status == HAFT_E_COLLECTED; }
 
+// Whatever the arena says, there are no more (P31).
+uint32_t blocks_issued(const Arena *a) {
+  const uint32_t issued = a->blocks_issued.load(std::memory_order_relaxed);
+  return issued < kBlocks ? issued : kBlocks;
+}
+
 uint64_t in_state(uint64_t word, SlotState state) {
   return (word & ~(7ull << kStateShift)) | (uint64_t)state << kStateShift;
 }
@@ -79,9 +88,11 @@ haft_status locate(haft_handle handle, Target *t) {
   t->realm_id = owner;
   if (owner != kBlockOrphan && owner != kBlockSpare) {
     t->realm = realm_number(owner);
+    if (t->realm >= kRealms) return HAFT_E_FORGED;  // P31: it is an index of arrays outside the arena too
     t->shard = t->index & (kShards - 1);
     // Acquire: an open realm's structures are ready.
-    if (a->realms[t->realm].life.load(std::memory_order_acquire) == open_life(owner)) return HAFT_OK;
+    if (a->realms[t->realm].life.load(std::memory_order_acquire) == open_life(owner))
+      return attached && !locals[t->realm].ring ? HAFT_E_REALM : HAFT_OK;  // another process's cannot be rung
   }
   const uint64_t word = t->slot->word.load(std::memory_order_relaxed);
   if (!issued(a, t->index, handle_generation(handle), word)) return HAFT_E_FORGED;
@@ -198,17 +209,18 @@ haft_status slot_moved(haft_handle handle, haft_handle *now) {
   Target t;
   haft_status status = locate(handle, &t);
   if (status != HAFT_OK) return fail(status, handle);
+  Patience patience;  // the link is written right after the mark
   while ((status = grade(t, t.slot->word.load(std::memory_order_acquire))) == HAFT_E_MOVED) {
     // Acquire: with the link come the references that it may be used to give back.
     const uint64_t link = t.slot->link.load(std::memory_order_acquire);
     // The slot may have been forgotten and used again meanwhile: then the link is not what we asked for.
-    if (grade(t, t.slot->word.load(std::memory_order_relaxed)) != HAFT_E_MOVED) continue;
-    if (link >= kHandleBase) {
+    const bool moved = grade(t, t.slot->word.load(std::memory_order_relaxed)) == HAFT_E_MOVED;
+    if (moved && link >= kHandleBase) {
       *now = link;
       return HAFT_OK;
     }
     if (!still_open(t)) return fail(HAFT_E_CLOSED, handle);
-    relax();  // it is written right after the mark
+    if (!patience.wait()) return fail(HAFT_E_STALE, handle);
   }
   if (status != HAFT_OK) return refuse(status, t);
   *now = handle;
@@ -216,7 +228,8 @@ haft_status slot_moved(haft_handle handle, haft_handle *now) {
 }
 
 void slot_drop(haft_handle handle) {
-  while (slot_release(handle) == HAFT_E_MOVED && slot_moved(handle, &handle) == HAFT_OK) {
+  for (uint32_t moves = 0; moves <= kMovesMost; moves++) {
+    if (slot_release(handle) != HAFT_E_MOVED || slot_moved(handle, &handle) != HAFT_OK) return;
   }
 }
 
@@ -321,6 +334,10 @@ uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most) {
   for (uint32_t shard = 0; shard < kShards; shard++) {
     uint64_t &chain = taken[realm][shard];
     while (chain != 0 && count < most) {
+      if (chain - 1 > kIndexMask) {  // not what we wrote (P31)
+        chain = 0;
+        break;
+      }
       const uint32_t index = (uint32_t)(chain - 1);
       Slot &slot = a->slots[index];
       chain = slot.link.load(std::memory_order_relaxed);
@@ -338,7 +355,7 @@ uint32_t reclaim_free(uint32_t realm, int32_t *indexes, uint32_t most) {
 int64_t block_take(uint64_t realm_id) {
   Arena *a = arena();
   if (a->orphans.load(std::memory_order_relaxed) > 0) {
-    const uint32_t issued_blocks = a->blocks_issued.load(std::memory_order_relaxed);
+    const uint32_t issued_blocks = blocks_issued(a);
     for (uint32_t n = 0; n < issued_blocks; n++) {
       const uint32_t block = (a->block_base + n) & (kBlocks - 1);
       uint64_t owner = a->directory[block].load(std::memory_order_relaxed);
@@ -393,8 +410,9 @@ bool block_give(uint64_t realm_id, uint32_t block) {
 
 void blocks_abandon(uint64_t realm_id) {
   Arena *a = arena();
+  if (realm_number(realm_id) >= kRealms) return;  // P31
   for (uint64_t &chain : taken[realm_number(realm_id)]) chain = 0;
-  const uint32_t issued_blocks = a->blocks_issued.load(std::memory_order_relaxed);
+  const uint32_t issued_blocks = blocks_issued(a);
   for (uint32_t n = 0; n < issued_blocks; n++) {
     const uint32_t block = (a->block_base + n) & (kBlocks - 1);
     if (a->directory[block].load(std::memory_order_relaxed) != realm_id) continue;

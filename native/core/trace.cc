@@ -90,6 +90,7 @@ Trace *start() {
   const char *given = getenv("HAFT_TRACE");
   if (!given || !*given) return nullptr;
   process_prepare();  // a child is known before the first realm opens too (P26)
+  atexit(trace_flush);  // in a program that embeds nobody else does
   Trace *t = new Trace;
   const std::string path = path_of(given);
   t->file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
@@ -354,6 +355,30 @@ haft_status traced_serve(haft_realm realm, int64_t timeout_ms) {
   return event.end("serve", status);
 }
 
+haft_status traced_expose(haft_realm realm, const char *name, haft_function function, void *user) {
+  if (in_child()) return inner().expose(realm, name, function, user);
+  Event event;
+  const haft_status status = inner().expose(realm, name, function, user);
+  event.number("realm", realm);
+  return event.end("expose " + readable(name), status);
+}
+
+haft_status traced_reply_value(haft_reply *reply, const haft_value *value) {
+  if (in_child()) return inner().reply_value(reply, value);
+  Event event;
+  const haft_status status = inner().reply_value(reply, value);
+  if (status == HAFT_OK && value->type == HAFT_HANDLE) event.handle(value->as.handle);
+  return event.end("reply_value", status);
+}
+
+haft_status traced_reply_error(haft_reply *reply, const char *message) {
+  if (in_child()) return inner().reply_error(reply, message);
+  Event event;
+  const haft_status status = inner().reply_error(reply, message);
+  event.text("message", readable(message));
+  return event.end("reply_error", status);
+}
+
 haft_status traced_wait(haft_realm realm, uint32_t events, int64_t timeout_ms, uint32_t *happened) {
   if (in_child()) return inner().wait(realm, events, timeout_ms, happened);
   Event event;
@@ -388,6 +413,9 @@ const haft_api *trace_table(const haft_api *table) {
     traced->queue_next = traced_queue_next;
     traced->serve = traced_serve;
     traced->wait = traced_wait;
+    traced->expose = traced_expose;
+    traced->reply_value = traced_reply_value;
+    traced->reply_error = traced_reply_error;
     return traced;
   }();
   return made;

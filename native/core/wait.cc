@@ -31,10 +31,14 @@ int most_spinners() {
 }
 
 long futex(std::atomic<uint32_t> &word, int op, uint32_t value, const timespec *timeout) {
-  return syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), op | FUTEX_PRIVATE_FLAG, value, timeout, nullptr, 0);
+  // P30: a sleeper of one process is never woken by the private futex of another.
+  const int among = shared_futexes ? 0 : FUTEX_PRIVATE_FLAG;
+  return syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), op | among, value, timeout, nullptr, 0);
 }
 
 }  // namespace
+
+bool shared_futexes = false;
 
 int64_t now_nanoseconds() {
   timespec now;
@@ -67,6 +71,7 @@ void sleep_on(std::atomic<uint32_t> &word, uint32_t expected, int64_t nanosecond
 }
 
 void wake_all(std::atomic<uint32_t> &word) { futex(word, FUTEX_WAKE, INT_MAX, nullptr); }
+void wake_one(std::atomic<uint32_t> &word) { futex(word, FUTEX_WAKE, 1, nullptr); }
 
 bool begin_spin() {
   if (spinning.fetch_add(1, std::memory_order_relaxed) < most_spinners()) return true;

@@ -27,9 +27,14 @@ class Deadline {
 
 void sleep_for(int64_t nanoseconds);
 
+// Whether those who sleep and those who wake may be of several processes (P30): one for all words, set before the first
+// realm opens.
+extern bool shared_futexes;
+
 // Sleeps while `word` is `expected`, for at most `nanoseconds`. May return early for no reason.
 void sleep_on(std::atomic<uint32_t> &word, uint32_t expected, int64_t nanoseconds);
 void wake_all(std::atomic<uint32_t> &word);
+void wake_one(std::atomic<uint32_t> &word);
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -38,6 +43,26 @@ inline void relax() {
   asm volatile("yield");
 #endif
 }
+
+// For what another thread writes in a moment, so that nobody waits for it for long: unless its writer has died (P28), or the
+// arena is not as haft left it (P31).
+class Patience {
+ public:
+  // Waits a little. False: not any longer.
+  bool wait() {
+    if (looks_ == kSpins + kPolls) return false;
+    if (looks_++ < kSpins)
+      relax();
+    else
+      sleep_for(1000 * 1000);
+    return true;
+  }
+
+ private:
+  static constexpr uint32_t kSpins = 1000;
+  static constexpr uint32_t kPolls = 100;
+  uint32_t looks_ = 0;
+};
 
 // Spinning takes a core from somebody, so at most all cores but one spin at a time, and a thread whose spins were in
 // vain spins less.

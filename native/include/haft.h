@@ -76,7 +76,7 @@ extern "C" {
 
 /* The version of this interface. Within one major version the table only grows. */
 #define HAFT_VERSION_MAJOR 1
-#define HAFT_VERSION_MINOR 3
+#define HAFT_VERSION_MINOR 4
 
 #if defined(_WIN32)
 #define HAFT_EXPORT __declspec(dllexport)
@@ -269,7 +269,7 @@ typedef struct haft_request {
 
 /* How a call without a waiting thread ends (haft_call_async): a function is called, or a completion is put in a
 ** queue. The function runs once, on whichever thread ends the call: mostly the realm's own, at its end the thread that
-** closes it, after a timeout a thread of haft's. It must be quick and must not wait. `*result` is the function's: the
+** closes it, after a timeout and in a program that embeds a thread of haft's. It must be quick and must not wait. `*result` is the function's: the
 ** result, or as in haft_request a text; free it, as in rules 1 and 4. */
 typedef void (*haft_done)(void *user, haft_status status, haft_value *result);
 
@@ -317,6 +317,17 @@ typedef struct haft_counters {
 } haft_counters;
 #define HAFT_ALL_SHARDS UINT32_MAX
 
+/* ---- Functions of the host ---------------------------------------------------------------------------- */
+
+/* Where a function of the host puts its answer. Valid until the function returns, on its thread. */
+typedef struct haft_reply haft_reply;
+
+/* A function that JavaScript may call (haft_expose). `args` and what they point to are valid until it returns; strings and
+** bytes are followed by a NUL that `length` does not count. A handle among them is borrowed. It answers with
+** haft_reply_value, or not at all, which is HAFT_VOID, and returns HAFT_OK. Any other status is an error in JavaScript: a
+** HaftError of that code, with the text of haft_reply_error. */
+typedef haft_status (*haft_function)(void *user, const haft_value *args, size_t count, haft_reply *reply);
+
 /* ---- The table of functions -------------------------------------------------------------------------- */
 
 /* What a plugin receives. Entries are only ever added at the end; `size` tells which there are. Use the
@@ -357,6 +368,10 @@ typedef struct haft_api {
   haft_status (*memory)(haft_handle, void **, uint64_t *);
   haft_status (*kind_match)(const char *, const char *, haft_kind *);
   int32_t (*check_level)(void);
+  /* since 1.4 */
+  haft_status (*expose)(haft_realm, const char *, haft_function, void *);
+  haft_status (*reply_value)(haft_reply *, const haft_value *);
+  haft_status (*reply_error)(haft_reply *, const char *);
 } haft_api;
 
 /* Where this plugin keeps the table: one variable a shared library, however many files include this header. */
@@ -413,7 +428,8 @@ static inline haft_status haft_release_as(haft_handle handle, const char *label)
 ** where it is while the handle is valid: until JavaScript unpins it or its realm closes, or, where you hold the last
 ** reference, until your release. Both sides may write: who writes when is for them to agree.
 ** HAFT_E_KIND: the handle names no memory; HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_MOVED, HAFT_E_COLLECTED, HAFT_E_CLOSED,
-** HAFT_E_FORKED, HAFT_E_ARGUMENT. On any error `*data` is NULL and `*size` 0. */
+** HAFT_E_FORKED, HAFT_E_ARGUMENT; HAFT_E_UNSUPPORTED: in a program that embeds (haft_embed.h), where JavaScript's memory is
+** another process's. On any error `*data` is NULL and `*size` 0. */
 static inline haft_status haft_memory(haft_handle handle, void **data, uint64_t *size) {
   return HAFT_HAS(memory) ? haft_plugin_api->memory(handle, data, size) : HAFT_E_UNSUPPORTED;
 }
@@ -437,8 +453,8 @@ static inline haft_status haft_realm_of(haft_handle handle, haft_realm *realm) {
 
 /* ---- Names ------------------------------------------------------------------------------------------- */
 
-/* The number of the kind that JavaScript defined with this name. `fingerprint` 0 accepts any definition; another
-** one must be equal to the fingerprint of the kind's signatures (`kind.fingerprint` in JavaScript, haft::fingerprint
+/* The number of the kind that JavaScript defined with this name. `fingerprint` 0 accepts any definition, and of several
+** that differ gives the latest; another one must be equal to the fingerprint of the kind's signatures (`kind.fingerprint` in JavaScript, haft::fingerprint
 ** in haft.hpp). The kind of a plain function is named by its signature: "fn(f64,str):bool".
 ** HAFT_E_NOT_FOUND; HAFT_E_ABI: the name is defined, with other signatures; HAFT_E_ARGUMENT. */
 static inline haft_status haft_kind_find(const char *name, uint64_t fingerprint, haft_kind *kind) {
@@ -546,16 +562,50 @@ static inline haft_status haft_queue_close(haft_queue queue) {
 
 /* ---- Waiting ------------------------------------------------------------------------------------------ */
 
+/* Gives JavaScript a function of yours: `registry.host({ lookup: { args: ['str'], returns: 'str' } })` there makes
+** `host.lookup(key)`, a promise, and `host.sync.lookup(key)`, which waits. The name is 1 to 112 bytes of UTF-8. A second
+** function of a name takes the place of the first; NULL takes the name back: JavaScript is told HAFT_E_NOT_FOUND then. The
+** earlier function may still run on another thread when this returns: keep what its `user` points to until it has ended.
+**
+** The function runs on threads that you lend, and on no other: those that wait in haft_serve (as those of the `pool` of
+** haft_embed.h do), or, where none does, those that wait in haft_call, haft_call_many or haft_find of this realm; so it may
+** run on several at one time. Where nobody
+** waits, the call waits until somebody does. A thread that runs your function does not look at its own timeout until the
+** function returns. The function may call JavaScript, also while JavaScript waits for it: such calls are handled meanwhile.
+** But a handler that answers with a promise, called so while host.sync waits for the very thread, is HAFT_E_DEADLOCK.
+** HAFT_E_CLOSED, HAFT_E_FORKED, HAFT_E_SLOTS: 1,024 functions of the realm; HAFT_E_ARGUMENT; HAFT_E_BACKEND: haft runs
+** without its addon; HAFT_E_UNSUPPORTED: in the logic's process of a program that embeds, which is the host there. */
+static inline haft_status haft_expose(haft_realm realm, const char *name, haft_function function, void *user) {
+  return HAFT_HAS(expose) ? haft_plugin_api->expose(realm, name, function, user) : HAFT_E_UNSUPPORTED;
+}
+
+/* In a function of the host: its answer, copied at once. A handle carries one reference, which is JavaScript's from then
+** on. The second one takes the place of the first.
+** HAFT_E_ARGUMENT: not a reply, or no value that can be sent; HAFT_E_UTF8, HAFT_E_TOO_LARGE, HAFT_E_NO_MEMORY;
+** HAFT_E_FORGED, HAFT_E_STALE, HAFT_E_CLOSED: of a handle that is none. The answer is then what it was before. */
+static inline haft_status haft_reply_value(haft_reply *reply, const haft_value *value) {
+  return HAFT_HAS(reply_value) ? haft_plugin_api->reply_value(reply, value) : HAFT_E_UNSUPPORTED;
+}
+
+/* In a function of the host that fails: what the error in JavaScript says, UTF-8, copied at once. Return
+** HAFT_E_EXCEPTION, or a status that says more.
+** HAFT_E_ARGUMENT: not a reply, or no text; HAFT_E_UTF8. */
+static inline haft_status haft_reply_error(haft_reply *reply, const char *message) {
+  return HAFT_HAS(reply_error) ? haft_plugin_api->reply_error(reply, message) : HAFT_E_UNSUPPORTED;
+}
+
 /* On the realm's own thread: handles messages while C waits for something else, such as threads that end. Without it,
 ** C that joins a thread which calls JavaScript waits for ever:
 **
 **     while (!finished(&workers)) haft_serve(realm, 100);
 **     pthread_join(...);
 **
-** Returns HAFT_OK as soon as messages were handled or haft_signal was called, HAFT_E_TIMEOUT when neither came in time.
-** Promises do not settle meanwhile, so handlers that return one are answered later.
-** HAFT_E_REALM: the calling thread is not the realm's own; HAFT_E_CLOSED: also when JavaScript is being terminated;
-** HAFT_E_UNSUPPORTED: on koffi's stack, without registry.useKoffi(koffi). */
+** Promises do not settle meanwhile, so handlers that return one are answered later. On any other thread: runs functions of
+** the host that JavaScript calls (haft_expose). Where several threads serve, each hears each haft_signal once.
+** Returns HAFT_OK as soon as messages were handled, functions were run, or haft_signal was called; HAFT_E_TIMEOUT when
+** nothing of it came in time.
+** HAFT_E_CLOSED: also when JavaScript is being terminated; HAFT_E_FORKED; HAFT_E_UNSUPPORTED: on koffi's stack, without
+** registry.useKoffi(koffi); HAFT_E_REALM: not the realm's own thread, where haft runs without its addon. */
 static inline haft_status haft_serve(haft_realm realm, int64_t timeout_ms) {
   return HAFT_HAS(serve) ? haft_plugin_api->serve(realm, timeout_ms) : HAFT_E_UNSUPPORTED;
 }

@@ -27,7 +27,8 @@ void find_it_clean(Consumer &c) {
   CHECK(r.dirty.load() == 0);
   CHECK(!kind_refused(kind(), c.number));
   CHECK(heap_outstanding(c.number) == 0 && in_flight_now(c.number) == 0 && waiting_now(c.number) == 0);
-  CHECK(locals[c.number].serving.load() == kNotServing && !locals[c.number].signalled.load());
+  CHECK(r.serving.load() == kNotServing && r.signalled.load() == 0);
+  CHECK(!host_calls_wait(r) && r.host_done.load() == 0 && r.host_servers.load() == 0);
   haft_handle found;
   CHECK_STATUS(name_find(c.id, "left", 0, 0, &found), HAFT_E_NOT_FOUND);
   for (const auto &list : r.reclaim) CHECK(list.first.load() == 0);

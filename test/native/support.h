@@ -29,6 +29,8 @@
 #include "error.h"
 #include "events.h"
 #include "heap.h"
+#include "host_calls.h"
+#include "host_functions.h"
 #include "kinds.h"
 #include "mailbox.h"
 #include "names.h"
@@ -292,9 +294,9 @@ class Consumer {
   std::atomic<uint64_t> look_ups{0};        // how often C had us notice a termination (P19)
   std::atomic<bool> terminated{false};      // JavaScript does not run any more: a request is not answered (P19)
 
-  // On the thread that becomes the realm's own.
-  Consumer() : random_(0xc0) {
-    CHECK_STATUS(realm_open(ring, direct, this, &id), HAFT_OK);
+  // On the thread that becomes the realm's own. `reserved`: its id, where another process has reserved it.
+  explicit Consumer(haft_realm reserved = 0) : id(reserved), random_(0xc0) {
+    CHECK_STATUS(reserved != 0 ? realm_open_reserved(id, ring, direct, this) : realm_open(ring, direct, this, &id), HAFT_OK);
     number = realm_number(id);
     realm = &arena()->realms[number];
     // Positions go on from where an earlier realm left them.
@@ -434,9 +436,8 @@ class Consumer {
   }
 
   // Handles what waits now; tells how many messages that was. For handlers, and for C that serves.
-  int drain_now() {
-    constexpr int kDepthMost = 16;
-    if (draining_ == kDepthMost) return 0;
+  int drain_now(int depth_most = 16) {
+    if (draining_ >= depth_most) return 0;
     const bool lingers = lingers_;
     const int left = left_;
     lingers_ = false;
@@ -496,6 +497,7 @@ class Consumer {
     }
   }
   std::function<void()> after_drain;
+  std::function<void()> host_answered;  // has to empty the list
 
   // Any thread.
   void stop() {
@@ -508,6 +510,8 @@ class Consumer {
     std::lock_guard<std::mutex> lock(mutex_);
     return asleep_ && pending_rings_ == 0;
   }
+  // Another process rang.
+  void ring_from_outside() { ring(this); }
   // Takes one ring, if there was one: for tests that have no loop.
   bool rung() {
     std::lock_guard<std::mutex> lock(mutex_);
@@ -553,7 +557,7 @@ class Consumer {
   // What C asks while it waits on our thread (P19, P20).
   void answer_request(uint64_t request) {
     if (request == kLookUp) look_ups.fetch_add(1, std::memory_order_relaxed);
-    const double handled = request == kServe ? drain_now() : 0;
+    const double handled = request == kServe ? drain_now(96) : 0;
     if (closed_) return;
     Reply &reply = realm->direct_reply;
     memcpy(&reply.value, &handled, sizeof handled);
@@ -631,6 +635,7 @@ class Consumer {
   // False if the budget ended it, or the realm is closed.
   bool drain_until_empty() {
     while (!closed_) {
+      if (realm->host_done.load(std::memory_order_relaxed) != 0 && host_answered) host_answered();
       const uint32_t rest = drain_mask(realm->dirty.exchange(0, std::memory_order_seq_cst));
       if (closed_) return false;
       if (rest != 0) {
@@ -650,10 +655,11 @@ class Consumer {
           return false;
         }
       }
-      // P10: armed, a full fence, then the mask once more.
+      // P10: armed, a full fence, then the mask and the host's answers once more.
       realm->armed.store(1, std::memory_order_seq_cst);
       std::atomic_thread_fence(std::memory_order_seq_cst);
-      if (realm->dirty.load(std::memory_order_seq_cst) == 0) return true;
+      const bool answered = host_answered && realm->host_done.load(std::memory_order_seq_cst) != 0;
+      if (realm->dirty.load(std::memory_order_seq_cst) == 0 && !answered) return true;
       if (realm->armed.exchange(0, std::memory_order_seq_cst) == 0) return true;
     }
     return false;
