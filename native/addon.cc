@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "attached.h"
 #include "core/api.h"
 #include "core/checks.h"
 #include "core/error.h"
@@ -134,6 +135,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("exitAtSecondSignal", Napi::Function::New(env, exit_at_second_signal, "exitAtSecondSignal"));
   exports.Set("trace", tracing(env));
   exports.Set("selfTest", Napi::Function::New(env, self_test, "selfTest"));
+  exports.Set("attach", Napi::Function::New(env, attach, "attach"));
   exports.Set("closeAll", Napi::Function::New(env, [](const Napi::CallbackInfo &) { close_all(); }, "closeAll"));
   return exports;
 }

@@ -2,9 +2,12 @@
 #include "edge.h"
 
 #include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstring>
 
+#include "attached.h"
 #include "core/arena.h"
 #include "core/calls.h"
 #include "core/checks.h"
@@ -42,8 +45,7 @@ void ring(void *data) {
   uv_async_send(&static_cast<Edge *>(data)->doorbell);
 }
 
-void answer_doorbell(uv_async_t *handle) {
-  Edge *edge = static_cast<Edge *>(handle->data);
+void answer(Edge *edge) {
   if (!edge->open) return;
   napi_env env = edge->env;
   napi_handle_scope scope;
@@ -54,6 +56,16 @@ void answer_doorbell(uv_async_t *handle) {
       napi_get_and_clear_last_exception(env, &error) == napi_ok)
     napi_fatal_exception(env, error);
   napi_close_handle_scope(env, scope);
+}
+
+void answer_doorbell(uv_async_t *handle) { answer(static_cast<Edge *>(handle->data)); }
+
+void answer_outer_doorbell(uv_poll_t *handle, int, int) {
+  Edge *edge = static_cast<Edge *>(handle->data);
+  char rings[256];
+  const ssize_t count = recv(edge->outer_descriptor, rings, sizeof rings, MSG_DONTWAIT);
+  if (count == 0) uv_poll_stop(&edge->outer_doorbell);  // the program is gone, and its end is told elsewhere (attached.cc)
+  if (count > 0) answer(edge);
 }
 
 void refuse_stack(Reply &reply) {
@@ -104,6 +116,35 @@ void doorbell_closed(uv_handle_t *handle) {
   delete edge;
 }
 
+void outer_doorbell_closed(uv_handle_t *handle) {
+  Edge *edge = static_cast<Edge *>(handle->data);
+  close(edge->outer_descriptor);
+  uv_close(reinterpret_cast<uv_handle_t *>(&edge->doorbell), edge->when_closed);
+}
+
+// One after the other, since the edge goes with the last.
+void close_doorbells(Edge *edge, uv_close_cb when_closed) {
+  if (edge->outer_descriptor < 0) {
+    uv_close(reinterpret_cast<uv_handle_t *>(&edge->doorbell), when_closed);
+    return;
+  }
+  edge->when_closed = when_closed;
+  uv_close(reinterpret_cast<uv_handle_t *>(&edge->outer_doorbell), outer_doorbell_closed);
+}
+
+bool are_closing(const Edge *edge) {
+  const void *first = edge->outer_descriptor < 0 ? static_cast<const void *>(&edge->doorbell) : &edge->outer_doorbell;
+  return uv_is_closing(static_cast<const uv_handle_t *>(first));
+}
+
+bool open_outer_doorbell(Edge *edge, uv_loop_t *loop) {
+  if (edge->outer_descriptor < 0) return true;
+  edge->outer_doorbell.data = edge;
+  if (uv_poll_init(loop, &edge->outer_doorbell, edge->outer_descriptor) != 0) return false;
+  uv_unref(reinterpret_cast<uv_handle_t *>(&edge->outer_doorbell));  // `doorbell` says whether the loop stays alive
+  return uv_poll_start(&edge->outer_doorbell, UV_READABLE, answer_outer_doorbell) == 0;
+}
+
 }  // namespace
 
 void edge_close(Edge *edge, haft_counters *final) {
@@ -118,7 +159,8 @@ void edge_close(Edge *edge, haft_counters *final) {
   napi_delete_reference(edge->env, edge->direct);
   napi_async_destroy(edge->env, edge->context);
   // A thread that was stopped in the midst of a ring, for longer than we wait, keeps the handle: a leak, not a crash.
-  if (quiet) uv_close(reinterpret_cast<uv_handle_t *>(&edge->doorbell), doorbell_closed);
+  if (quiet) close_doorbells(edge, doorbell_closed);
+  if (attached) attached_closed(edge->id, quiet);
 }
 
 void edge_ring(Edge *edge) {
@@ -153,8 +195,7 @@ void doorbell_left(uv_handle_t *handle) {
 void end_of_environment(napi_async_cleanup_hook_handle, void *data) {
   Edge *edge = static_cast<Edge *>(data);
   edge_close(edge);
-  uv_handle_t *doorbell = reinterpret_cast<uv_handle_t *>(&edge->doorbell);
-  if (!uv_is_closing(doorbell)) uv_close(doorbell, doorbell_left);  // not quiet: the loop has to end all the same
+  if (!are_closing(edge)) close_doorbells(edge, doorbell_left);  // not quiet: the loop has to end all the same
 }
 
 }  // namespace
@@ -167,7 +208,9 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   edge->env = env;
   edge->open = true;
   find_stack(edge);
-  const haft_status status = realm_open(ring, run_direct, edge, &edge->id);
+  edge->outer_descriptor = -1;
+  const haft_status status = attached ? attached_open(ring, run_direct, edge, &edge->id, &edge->outer_descriptor)
+                                      : realm_open(ring, run_direct, edge, &edge->id);
   if (status != HAFT_OK) {
     delete edge;
     return Napi::Number::New(env, status);
@@ -183,7 +226,7 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
     return Napi::Number::New(env, HAFT_E_INTERNAL);
   }
   uv_unref(reinterpret_cast<uv_handle_t *>(&edge->doorbell));
-  if (napi_async_init(env, nullptr, name, &edge->context) != napi_ok ||
+  if (!open_outer_doorbell(edge, loop) || napi_async_init(env, nullptr, name, &edge->context) != napi_ok ||
       napi_create_reference(env, drain, 1, &edge->drain) != napi_ok ||
       napi_create_reference(env, direct, 1, &edge->direct) != napi_ok ||
       napi_add_async_cleanup_hook(env, end_of_environment, edge, &edge->at_end) != napi_ok) {
@@ -202,6 +245,7 @@ Napi::Value edge_open(const Napi::CallbackInfo &info) {
   realm.Set("id", Napi::Number::New(env, (double)edge->id));
   add_functions(env, realm, edge);
   add_sending(env, realm, edge);
+  add_calling(env, realm, edge);
   add_trampolines(env, realm, edge);
   add_lifetimes(env, realm, edge);
   add_checking(env, realm, edge);

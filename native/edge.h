@@ -21,6 +21,10 @@ struct Arrival {
 struct Edge {
   napi_env env;
   uv_async_t doorbell;
+  // Of a realm whose handles another process holds (attached.h): that rings by a descriptor.
+  uv_poll_t outer_doorbell;
+  int outer_descriptor;  // -1: none
+  uv_close_cb when_closed;
   napi_async_context context;
   napi_ref drain, direct;
   napi_async_cleanup_hook_handle at_end;
@@ -49,6 +53,7 @@ void edge_ring(Edge *edge);
 // The functions of a realm that JavaScript calls, as properties of `realm`.
 void add_functions(Napi::Env env, Napi::Object realm, Edge *edge);  // handles, memory, life: functions.cc
 void add_sending(Napi::Env env, Napi::Object realm, Edge *edge);    // messages that JavaScript sends: sending.cc
+void add_calling(Napi::Env env, Napi::Object realm, Edge *edge);  // functions of the host: calling.cc
 void add_trampolines(Napi::Env env, Napi::Object realm, Edge *edge);  // pointers for C libraries: closures.cc
 void add_lifetimes(Napi::Env env, Napi::Object realm, Edge *edge);  // weak handles, pins, labels: lifetimes.cc
 void add_checking(Napi::Env env, Napi::Object realm, Edge *edge);  // what level 2 keeps of handles: checking.cc

@@ -238,13 +238,26 @@ bool heap_range(napi_env env, const Edge *edge, napi_value *argv, unsigned char 
   return true;
 }
 
+void give_back(napi_env env, const Edge *edge, napi_value chunk) {
+  double offset = 0;
+  napi_get_value_double(env, chunk, &offset);
+  if (offset > 0 && offset < 9e15 && heap_contains(edge->number, (uint64_t)offset, 1))
+    heap_give(edge->number, (uint64_t)offset);
+}
+
+// (offset, length, whether it is ASCII, a chunk): ASCII need not be decoded. The chunk, unless it is 0, is given back.
 napi_value read_text(napi_env env, napi_callback_info info) {
-  size_t argc = 2, length;
-  napi_value argv[2], text = nullptr;
+  size_t argc = 4, length;
+  napi_value argv[4], text = nullptr;
+  bool ascii = false;
   unsigned char *from;
   Edge *edge = edge_of(env, info, &argc, argv);
-  if (heap_range(env, edge, argv, &from, &length))
-    napi_create_string_utf8(env, reinterpret_cast<const char *>(from), length, &text);
+  if (heap_range(env, edge, argv, &from, &length)) {
+    napi_get_value_bool(env, argv[2], &ascii);
+    const auto create = ascii ? napi_create_string_latin1 : napi_create_string_utf8;
+    create(env, reinterpret_cast<const char *>(from), length, &text);
+  }
+  give_back(env, edge, argv[3]);
   return text;
 }
 
@@ -284,11 +297,8 @@ napi_value detach_buffer(napi_env env, napi_callback_info info) {
 napi_value give_chunk(napi_env env, napi_callback_info info) {
   size_t argc = 1;
   napi_value argv[1];
-  double offset = 0;
   Edge *edge = edge_of(env, info, &argc, argv);
-  napi_get_value_double(env, argv[0], &offset);
-  if (offset > 0 && offset < 9e15 && heap_contains(edge->number, (uint64_t)offset, 1))
-    heap_give(edge->number, (uint64_t)offset);
+  give_back(env, edge, argv[0]);
   return nullptr;
 }
 

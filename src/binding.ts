@@ -3,11 +3,11 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import * as constants from './constants.js';
 import type { HandleHistory } from './debugging/history.js';
 import { HaftError } from './errors.js';
+import { PACKAGE } from './place.js';
 
 declare const tag: unique symbol;
 /** `const haft_api *` for the addons of others: a Node-API external, tagged `{0x68616674, 0x61706900}`. */
@@ -48,8 +48,8 @@ export interface NativeRealm {
   takeBlock(): ArrayBuffer | undefined;
   /** Handle in, 0 to take the name back; status out. */
   publish(name: string): void;
-  /** From a chunk of the heap. */
-  readText(offset: number, length: number): string | undefined;
+  /** From a chunk of the heap, and gives back `given`, a chunk or 0. */
+  readText(offset: number, length: number, ascii: boolean, given: number): string | undefined;
   readBytes(offset: number, length: number): Uint8Array | undefined;
   giveChunk(offset: number): void;
   /** Into a chunk, whose offset stands in place of the handle; flag out: bytes, -1: no room, -2: too large. */
@@ -139,10 +139,27 @@ export interface NativeRealm {
   walk(): string | undefined;
   /** Tells on standard error that the table is broken; with HAFTCHECK=2,abort the process ends here. */
   tellBroken(text: string): void;
+  /** `undefined`: koffi serves, and there are no calls of functions of the host. */
+  readonly host: NativeHost | undefined;
   /** Returns the counters as they are at the end. */
   close(): Float64Array;
   ref(): void;
   unref(): void;
+}
+
+/** How a call of a function of the host ended; the value is a text where the status is no HAFT_OK. */
+export type HostAnswer = [token: number, status: number, type: number, value: unknown];
+
+/** Calls of functions of the host. */
+export interface NativeHost {
+  /** Sends one, whose caller waits in the way of `mode` (`HOST_PROMISE`, ...): its token, above 0; or a status. */
+  begin(name: string, mode: number, types: readonly number[], values: readonly unknown[]): number;
+  /** Handles messages until one of a sync mode has ended: its answer; or the status of one that was given up. */
+  wait(token: number, milliseconds: number): HostAnswer | number;
+  /** Gives one up. False: its answer is there, or on its way. */
+  withdraw(token: number): boolean;
+  /** Those of `HOST_PROMISE` that have ended since. */
+  answers(): HostAnswer[];
 }
 
 /** A plugin whose library is in the process. */
@@ -216,6 +233,11 @@ export interface Addon {
   exitAtSecondSignal(): void;
   closeAll(): void;
   /**
+   * As the child of a program that embeds: takes part in its arena, before the first realm opens. `stop` is called when the
+   * program wants an end in order, or is gone. The status.
+   */
+  attach?(stop: (gone: boolean) => void): number;
+  /**
    * A native thread posts to an object for so long, then calls it as long; without the addon this thread does. Both ops take
    * an f64; the one that is called answers with the sum of all. Why it cannot, or `undefined`: then `done` hears of it.
    */
@@ -229,15 +251,13 @@ export interface Addon {
   ): string | undefined;
 }
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-
 /** Where the addon may be, in the order in which it is tried. */
 export function addonCandidates(): string[] {
   // HAFT_ADDON: an addon built otherwise, as the tests of generation wrap use it.
   if (process.env.HAFT_ADDON) return [process.env.HAFT_ADDON];
   return [
-    join(ROOT, 'build', 'Release', 'haft.node'),
-    join(ROOT, 'prebuilds', `${process.platform}-${process.arch}`, 'haft.node'),
+    join(PACKAGE, 'build', 'Release', 'haft.node'),
+    join(PACKAGE, 'prebuilds', `${process.platform}-${process.arch}`, 'haft.node'),
   ];
 }
 
@@ -248,9 +268,9 @@ export function isAddonThere(): boolean {
 
 /** How the addon is built: in a checkout, or from the sources of an installed package. */
 export function howToBuild(): string {
-  return existsSync(join(ROOT, 'scripts', 'prepare.mjs'))
+  return existsSync(join(PACKAGE, 'scripts', 'prepare.mjs'))
     ? 'run "npm run build" in the folder of haft'
-    : `run "npx node-gyp rebuild -C ${relative(process.cwd(), ROOT) || '.'}"`;
+    : `run "npx node-gyp configure build -C ${relative(process.cwd(), PACKAGE) || '.'}"`;
 }
 
 function load(): Addon {

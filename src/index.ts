@@ -1,4 +1,6 @@
 // What the package exports.
+import './koffi-backend/backend.js';
+
 export type { NativeApi } from './binding.js';
 export type { Collected } from './collector.js';
 export type { ChannelMessages, ChannelName } from './debugging/channels.js';
@@ -19,6 +21,7 @@ export { type ErrorCode, HaftError, type HaftErrorDetails, type StatusName } fro
 export { formatHandle, type Handle, NULL_HANDLE } from './handle.js';
 export { Handles, type Stats } from './handles.js';
 export { runHost } from './host.js';
+export type { HostFunctions, HostOptions, HostSignature, HostSignatures } from './host-functions.js';
 export {
   type ArgumentType,
   functionKind,

@@ -80,11 +80,15 @@ export interface Signature {
 
 export type Signatures = Readonly<Record<string, Signature>>;
 
-type Arguments<S extends Signature> = S extends { readonly args: readonly [...infer A] }
+/** The arguments of a function of this signature. */
+export type ArgumentsOf<S extends Signature> = S extends { readonly args: readonly [...infer A] }
   ? { -readonly [I in keyof A]: A[I] extends ArgumentType ? JavaScriptTypes[A[I]] : never }
   : [];
 
 type ResultName<S extends Signature> = S extends { readonly returns: infer R extends TypeName } ? R : 'void';
+
+/** The result of a function of this signature. */
+export type ValueOf<S extends Signature> = JavaScriptTypes[ResultName<S>];
 
 /** What a handler of this signature may return, itself or in a promise. */
 type Result<S extends Signature> =
@@ -93,13 +97,13 @@ type Result<S extends Signature> =
     : JavaScriptTypes[ResultName<S>] | PromiseLike<JavaScriptTypes[ResultName<S>]>;
 
 /** The function that serves calls of this signature. */
-export type HandlerOf<S extends Signature> = (...args: Arguments<S>) => Result<S>;
+export type HandlerOf<S extends Signature> = (...args: ArgumentsOf<S>) => Result<S>;
 
 // An op that does not fit its method becomes a sentence, which the compiler shows.
 type Checked<T, O extends Signatures> = {
   readonly [K in keyof O]: K extends keyof T
     ? T[K] extends (...args: infer P) => infer R
-      ? Arguments<O[K]> extends P
+      ? ArgumentsOf<O[K]> extends P
         ? R extends Result<O[K]>
           ? O[K]
           : `${K & string} returns another type than its op declares`
@@ -112,7 +116,7 @@ type Checked<T, O extends Signatures> = {
 type CheckedBatched<T, O extends Signatures> = {
   readonly [K in keyof O]: K extends keyof T
     ? T[K] extends (...args: infer P) => unknown
-      ? [batch: Arguments<O[K]>[]] extends P
+      ? [batch: ArgumentsOf<O[K]>[]] extends P
         ? ResultName<O[K]> extends 'void'
           ? O[K]
           : `${K & string} returns a result, which an op with batches cannot`
@@ -248,7 +252,8 @@ export class Kind<T = unknown, O extends Signatures = Signatures> {
   }
 }
 
-function checkDefinition(name: string, signatures: Signatures, types: object = TYPES): void {
+/** @throws HaftError `HAFT_E_ARGUMENT` */
+export function checkDefinition(name: string, signatures: Signatures, types: object = TYPES): void {
   const refuse = (message: string): never => {
     throw new HaftError('HAFT_E_ARGUMENT', {
       kind: name,

@@ -19,6 +19,13 @@ import { errorOfStatus, HaftError } from './errors.js';
 import type { Handle } from './handle.js';
 import { isInHandleRange, normalize } from './handle.js';
 import type { Stats } from './handles.js';
+import {
+  type Caller,
+  HostCalls,
+  type HostFunctions,
+  type HostOptions,
+  type HostSignatures,
+} from './host-functions.js';
 import { enter, type Insides, leave } from './insides.js';
 import { serveInspection } from './inspect/server.js';
 import type { Kind, Op } from './kind.js';
@@ -73,6 +80,7 @@ export class Registry extends RealmTable {
   readonly #waits: Events;
   readonly #collector: Collector;
   readonly #mover: Mover;
+  readonly #host: HostCalls;
   readonly #departed: Departed;
   readonly #insides: Insides & Crowded & Reportable;
   readonly #overflows: Overflows;
@@ -108,6 +116,7 @@ export class Registry extends RealmTable {
     );
     this.#collector = new Collector(this.#collectable());
     this.#mover = new Mover(this.#movable());
+    this.#host = new HostCalls(this.#hostCaller());
     this.#closures = new Closures(this.#closureTable());
     this.#departed = new Departed(this.#departedTable());
     this.#insides = this.#makeInsides();
@@ -268,6 +277,32 @@ export class Registry extends RealmTable {
   loadPlugin(path: string): Plugin {
     this.requireOpen();
     return this.#plugins.load(path, this.id);
+  }
+
+  /**
+   * Functions of the host: those that C gave by `haft_expose` for this registry, with the types that they have there.
+   *
+   * ```ts
+   * const host = registry.host({ lookup: { args: ['str'], returns: 'str' } });
+   * const found = await host.lookup('a key');
+   * const same = host.sync.lookup('a key');
+   * ```
+   *
+   * A function runs on a thread of C's that waits in `haft_serve`, or else in `haft_call` or `haft_find`; the call waits for
+   * one. While `sync` waits, messages are handled: so the function may call JavaScript. A handler that answers it with a
+   * promise is `HAFT_E_DEADLOCK` to the function then. A handle among the arguments is valid until the call has ended; one
+   * that is the result carries a reference, to be released.
+   *
+   * Each call rejects, or throws, with a HaftError: the status that the function returned, with its text; `HAFT_E_NOT_FOUND`
+   * where C gave none of that name, `HAFT_E_RESULT` for an answer of another type, `HAFT_E_ARGUMENT`, `HAFT_E_TIMEOUT`,
+   * `HAFT_E_CLOSED`; `HAFT_E_BUSY` when 256 calls wait or run, or 64 functions stand one inside the other on their thread.
+   *
+   * @param options.timeoutMilliseconds How long each call may take. The function is not stopped; its answer is dropped.
+   * @throws HaftError `HAFT_E_BACKEND` without the addon, `HAFT_E_ARGUMENT`, `HAFT_E_CLOSED`.
+   */
+  host<const O extends HostSignatures>(functions: O, options?: HostOptions): HostFunctions<O> {
+    this.requireOpen();
+    return this.#host.functions(functions, options);
   }
 
   /** Handles what waits in the mailboxes now, up to 4,096 messages, instead of in the next turn. A handler may call it. */
@@ -437,6 +472,7 @@ export class Registry extends RealmTable {
     this.#waits.close();
     this.#collector.close();
     this.#mover.close();
+    this.#host.close();
     this.#closures.close();
     leaveKoffi(this.#koffi, this.#closures);
     this.mirror.clear();
@@ -505,6 +541,7 @@ export class Registry extends RealmTable {
         this.#report(new HaftError(code, { handle, kind: op.kindName, message }), handle, op);
       },
       freeReleased: () => this.freeReleased(),
+      hostAnswered: () => this.#host.answered(),
       mailboxFull: (shard, head) => this.#overflows.mailbox(shard, head),
       drained: checkLevel === 2 ? () => this.#checkInvariants() : undefined,
       happened: (events) => this.#waits.happened(events),
@@ -581,6 +618,18 @@ export class Registry extends RealmTable {
     };
   }
 
+  #hostCaller(): Caller {
+    return {
+      native: this.native.host,
+      requireOpen: () => this.requireOpen(),
+      canServe: () => this.#mailboxes.canServe,
+      drop: (handle) => {
+        if (!this.closed) this.dropReference(handle);
+      },
+      changed: () => this.#updateRef(),
+    };
+  }
+
   #collectable(): Collectable {
     return {
       mirror: this.mirror,
@@ -636,7 +685,12 @@ export class Registry extends RealmTable {
   #updateRef(): void {
     if (this.closed) return;
     const held =
-      this.#references + this.#promises + this.#waits.waiting + this.#mover.moving + this.#closures.count;
+      this.#references +
+      this.#promises +
+      this.#waits.waiting +
+      this.#mover.moving +
+      this.#host.waiting +
+      this.#closures.count;
     if (held > 0 || this.#collector.active) this.native.ref();
     else this.native.unref();
   }

@@ -19,7 +19,7 @@ describe('haft_find', () => {
 describe('haft_kind_find and haft_op_find', () => {
   it.each([
     ['find by name and fingerprint; another fingerprint is HAFT_E_ABI', 'kinds'],
-    ['tell two definitions of one name apart', 'versions'],
+    ['tell definitions of one name apart, and mean the latest where no fingerprint is given', 'versions'],
     ['know a kind that has no ops', 'no ops'],
   ])('%s', (_, name) => host(name));
 });

@@ -18,7 +18,7 @@ describe.each(['koffi', 'addon'])(
       ['handles what waits already', 'serves what waits'],
       ['ends in its time when nothing comes', 'times out'],
       ['is ended by haft_signal', 'is ended by a signal'],
-      ['is refused on other threads, and serves the realm that it names', 'is for the own thread'],
+      ['handles no messages on other threads, and serves the realm that it names', 'is for the own thread'],
       ['may do so inside a handler that is served', 'inside a handler'],
       ['has promises answered later', 'promises are answered later'],
       ['is told when a handler closes the registry', 'ends when a handler closes'],

@@ -42,7 +42,7 @@ describe('rounds', () => {
   });
 
   it.each([
-    ['an unknown name', ['vanish'], /no way to end 'vanish'; there are terminate, exit, close/],
+    ['an unknown name', ['vanish'], /no way to end 'vanish'; there are terminate, exit, close, embed-kill/],
     ['an unknown option', ['--walk'], /Unknown option '--walk'/],
     ['no number', ['--rounds', 'many'], /--rounds takes a whole number.*'many'/],
     ['no such program', ['--node', 'no-such-node'], /'no-such-node'/],

@@ -42,7 +42,7 @@ const IN_C = [
   breach('another type, called', 7, 'ARGUMENT'),
   breach('not UTF-8', 8, 'UTF8'),
   breach('an argument of another realm', 9, 'REALM', 1),
-  breach('served on another thread', 9, 'REALM'),
+  breach('blocked on another thread', 9, 'REALM'),
   breach('another result', 10, 'RESULT'),
   breach('memory that was unpinned', 2, 'STALE'),
   breach('memory that was never pinned', 5, 'KIND'),

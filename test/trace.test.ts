@@ -113,6 +113,25 @@ describe('native threads and JavaScript', () => {
   });
 });
 
+it('functions of the host: what was exposed, and each answer inside of the call that its thread waits in', async () => {
+  const file = newFile();
+  const args = ['1', '1', '1', 'functions'];
+  expectExit(await run('tracing', 'tracing.mjs', args, { env: { HAFT_TRACE: file } }));
+  const events = traceOf(file);
+  for (const name of ['answer', 'refuse'])
+    expect(named(events, `expose ${name}`)).toMatchObject([{ args: { status: 'HAFT_OK' } }]);
+  expect(named(events, 'expose ')).toMatchObject([{ args: { status: 'HAFT_E_ARGUMENT' } }]);
+  const [value] = named(events, 'reply_value');
+  const [error] = named(events, 'reply_error');
+  expect(value!.args).toEqual({ status: 'HAFT_OK' });
+  expect(error!.args).toEqual({ status: 'HAFT_OK', message: 'of "its" own' });
+  const around = events.find((event) => event.cat === 'native' && /^call fn/.test(event.name));
+  for (const answer of [value!, error!]) {
+    expect(answer.tid).toBe(around!.tid);
+    expect(around!.ts <= answer.ts && answer.ts + answer.dur! <= around!.ts + around!.dur!).toBe(true);
+  }
+});
+
 describe('the schema can fail', () => {
   const event = (more: Partial<TraceEvent>): TraceEvent => ({
     ph: 'X',

@@ -1,6 +1,7 @@
 // The backend that needs no addon: what src/binding.ts says of the addon, over koffi. It serves the main thread alone:
 // where an environment ends while a thread is in one of its callbacks, koffi crashes, and a worker ends at any time.
 import { isMainThread } from 'node:worker_threads';
+import { offerKoffi } from '../backend.js';
 import type {
   Addon,
   NativeApi,
@@ -32,7 +33,7 @@ const SIGACTION_BYTES = 152;
 const SIGACTION_FLAGS = 136;
 const SA_RESETHAND = 0x80000000;
 
-export class KoffiBackend implements Omit<Addon, 'layout' | 'checks'> {
+class KoffiBackend implements Omit<Addon, 'layout' | 'checks'> {
   readonly name = 'koffi';
   readonly checkLevel = checkSetting().level;
   readonly trace: NativeTrace | undefined = process.env.HAFT_TRACE
@@ -213,3 +214,5 @@ function oneSignal(number: number): void {
   action.view.setUint32(SIGACTION_FLAGS, (flags | SA_RESETHAND) >>> 0, true);
   set(number, action.at, null);
 }
+
+offerKoffi((reason) => new KoffiBackend(reason));

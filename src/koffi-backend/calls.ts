@@ -3,7 +3,6 @@
 // is waited for that only the event loop could bring.
 import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
-import { hrtime } from 'node:process';
 import { checkSetting } from '../checks.js';
 import { SHARDS, STATUSES } from '../constants.js';
 import { TYPES } from '../kind.js';
@@ -17,6 +16,7 @@ import { bare, type Pending, type Realm } from './realm.js';
 import type { Target } from './slots.js';
 
 const { setTimeout } = globalThis;
+const nanoseconds = process.hrtime.bigint;
 
 const OK = STATUSES.HAFT_OK.status;
 const ARGUMENT = STATUSES.HAFT_E_ARGUMENT.status;
@@ -117,7 +117,7 @@ export class Calls {
   ): number {
     const { realm, index, handle } = target;
     const shard = index & (SHARDS - 1);
-    const began = hrtime.bigint();
+    const began = nanoseconds();
     let status = this.#process.relayed ? tried : DEADLOCK;
     while (NO_ROOM.has(status)) {
       const handled = realm.serve();
@@ -130,7 +130,7 @@ export class Calls {
       status = this.#read(target, op, args, count);
       if (status === OK) status = realm.send(target, op, this.#message, reply);
     }
-    realm.noteWait(shard, Number(hrtime.bigint() - began));
+    realm.noteWait(shard, Number(nanoseconds() - began));
     if (status === OK) return OK;
     realm.count(shard, status);
     return this.#process.error.fail(status, handle);

@@ -28,6 +28,7 @@ function argsOf(signature: string): readonly number[] | undefined {
 export class Kinds {
   /** By number; 0 is no kind. */
   readonly #entries: (Entry | undefined)[] = [undefined];
+  /** Of each name, the one that was defined last at the end. */
   readonly #numbers = new Map<string, number[]>();
 
   /** The kind's number, or a negative status. */
@@ -35,26 +36,34 @@ export class Kinds {
     const bytes = Buffer.byteLength(name);
     if (bytes === 0 || bytes > KIND_NAME_BYTES) return STATUSES.HAFT_E_ARGUMENT.status;
     const known = this.#find(name, fingerprint);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.#latest(name, known);
+      return known;
+    }
     const number = this.#entries.length;
     if (number >= KINDS) return STATUSES.HAFT_E_SLOTS.status;
     const ops = opsText.split('\0').slice(0, -1);
     const signatures = signaturesText.split('\0').slice(0, -1);
     const types = signatures.map((signature, i) => ({ text: `${name}.${ops[i]}`, args: argsOf(signature) }));
     this.#entries.push({ name, fingerprint, ops, signatures, types });
-    this.#numbers.set(name, [...(this.#numbers.get(name) ?? []), number]);
+    this.#latest(name, number);
     return number;
+  }
+
+  #latest(name: string, number: number): void {
+    const others = (this.#numbers.get(name) ?? []).filter((other) => other !== number);
+    this.#numbers.set(name, [...others, number]);
   }
 
   #find(name: string, fingerprint: bigint): number | undefined {
     return this.#numbers.get(name)?.find((number) => this.#entries[number]!.fingerprint === fingerprint);
   }
 
-  /** Fingerprint 0 accepts any. */
+  /** Fingerprint 0 accepts any: the latest. */
   find(name: string, fingerprint: bigint): number {
     const numbers = this.#numbers.get(name);
     if (numbers === undefined) return STATUSES.HAFT_E_NOT_FOUND.status;
-    if (fingerprint === 0n) return numbers[0]!;
+    if (fingerprint === 0n) return numbers.at(-1)!;
     return this.#find(name, fingerprint) ?? STATUSES.HAFT_E_ABI.status;
   }
 

@@ -2,7 +2,6 @@
 // those of native/core/mailbox.cc and replies.cc with one thread: it sends, and it drains.
 import { AsyncResource } from 'node:async_hooks';
 import { Buffer } from 'node:buffer';
-import { hrtime } from 'node:process';
 import type { NativeRealm } from '../binding.js';
 import {
   ARMED,
@@ -69,6 +68,7 @@ import type { Owner, Target } from './slots.js';
 
 // As they were when this was loaded, whatever tests put in their place.
 const { clearInterval, clearTimeout, setImmediate, setInterval } = globalThis;
+const nanoseconds = process.hrtime.bigint;
 
 const OK = STATUSES.HAFT_OK.status;
 const CLOSED = STATUSES.HAFT_E_CLOSED.status;
@@ -132,6 +132,7 @@ export interface Pending {
 
 export class Realm implements NativeRealm, Owner, Place {
   readonly buffer = new ArrayBuffer(REALM_BYTES);
+  readonly host = undefined;
   readonly i32 = new Int32Array(this.buffer);
   readonly f64 = new Float64Array(this.buffer);
   readonly i64 = new BigInt64Array(this.buffer);
@@ -276,8 +277,10 @@ export class Realm implements NativeRealm, Owner, Place {
     else this.#names.set(name, handle);
   }
 
-  readText(offset: number, length: number): string | undefined {
-    return this.chunks.read(offset, length)?.toString('utf8');
+  readText(offset: number, length: number, ascii: boolean, given: number): string | undefined {
+    const text = this.chunks.read(offset, length)?.toString(ascii ? 'latin1' : 'utf8');
+    if (given !== 0) this.chunks.give(given);
+    return text;
   }
 
   readBytes(offset: number, length: number): Uint8Array | undefined {
@@ -525,7 +528,7 @@ export class Realm implements NativeRealm, Owner, Place {
 
   isRefused(kind: number): boolean {
     const until = this.#breakers.get(kind);
-    return until !== undefined && until > hrtime.bigint();
+    return until !== undefined && until > nanoseconds();
   }
 
   /** One try. `HAFT_E_FULL` or `HAFT_E_NO_MEMORY`: there is no room now. */

@@ -1,7 +1,6 @@
 // The slots: what a handle says, what its slot says, and every change of a slot that C makes. The words are those of
 // native/core/slots.cc, so that the mirror publishes into them; all of it runs on JavaScript's thread, which is why
 // plain loads and stores are enough.
-import { randomBytes } from 'node:crypto';
 import {
   BLOCK_BITS,
   BLOCK_SLOTS,
@@ -16,6 +15,7 @@ import {
   WORD_STATE_SHIFT,
 } from '../constants.js';
 import { BLOCK_COUNT, generationOf, INDEX_COUNT, INDEX_MASK, isInHandleRange, SLOT_MASK } from '../handle.js';
+import { crypto } from '../lazily.js';
 
 const OK = STATUSES.HAFT_OK.status;
 const CLOSED = STATUSES.HAFT_E_CLOSED.status;
@@ -72,8 +72,8 @@ export interface Target<R extends Owner> {
 
 export class Slots<R extends Owner> {
   /** Number of the first block: they count from a random one, and first generations are a hash (P7). */
-  readonly base = randomBytes(2).readUInt16LE();
-  readonly #secret = randomBytes(4).readInt32LE();
+  readonly base = crypto().randomBytes(2).readUInt16LE();
+  readonly #secret = crypto().randomBytes(4).readInt32LE();
   readonly generationMask: number;
   readonly #blocks = new Map<number, SlotBlock>();
   /** Numbers of blocks without a realm. */

@@ -226,6 +226,9 @@ function entries(process: Process): readonly Entry[] {
     return OK;
   };
 
+  // No thread of C's could wait for them: its calls come by the event loop.
+  const noHost = () => fail(BACKEND, 0, 'functions of the host need the addon of haft');
+
   const STATUS = INTERNAL; // what an entry answers that failed in itself
   return [
     ['int32_t(uint64_t)', (handle: Integer) => told(slots.retain(handle), handle), STATUS],
@@ -291,6 +294,9 @@ function entries(process: Process): readonly Entry[] {
     ['int32_t(uint64_t, void *, void *)', memory, STATUS],
     ['int32_t(void *, void *, void *)', kindMatch, STATUS],
     ['int32_t()', () => checkSetting().level, STATUS],
+    ['int32_t(uint64_t, void *, void *, void *)', noHost, STATUS],
+    ['int32_t(void *, void *)', noHost, STATUS],
+    ['int32_t(void *, void *)', noHost, STATUS],
   ];
 }
 

@@ -17,6 +17,7 @@ import {
   EVENT_WAITERS,
   EXCHANGE,
   EXCHANGE_FLAG,
+  HOST_DONE,
   INLINE_ARGS,
   REPLY_TYPE,
   REPLY_VALUE,
@@ -29,6 +30,7 @@ import {
   RING_HEAD,
   RING_SPACE_WANTED,
   RING_TAIL,
+  RING_WAITING,
   RINGS,
   SCRIPT_WAITS,
   SHAPE_COUNT_SHIFT,
@@ -66,6 +68,8 @@ export interface Receiver extends Listener {
   happened(events: number): void;
   /** Calls that wait for a promise: while there are any, the event loop stays alive. */
   promisesWaiting(count: number): void;
+  /** Calls of functions of the host have ended. */
+  hostAnswered(): void;
 }
 
 const BUDGET_MESSAGES = 4096;
@@ -74,6 +78,8 @@ const HEAD_EVERY = 16;
 /** With so many cells in use a long message finds no room. */
 const NO_ROOM = RING_CELLS - 32;
 const DEPTH_MOST = 16;
+/** Drains that a wait in C may stand in: more than functions of the host run one inside the other on a thread. */
+const SERVE_DEPTH_MOST = 96;
 /** As many arguments as a drain and what it calls need words on the stack, with some to spare. */
 const SPARE_STACK: readonly undefined[] = Array.from({ length: 2048 }, () => undefined);
 const nothing = () => {};
@@ -85,12 +91,15 @@ const OTHER_WORK = 0.2;
 const EXACT_MASK = SHAPE_TYPES_MASK | SHAPE_HEAP_BIT;
 const ONE_NUMBER = (1 << SHAPE_COUNT_SHIFT) | TYPES.f64;
 const ONE_INTEGER = (1 << SHAPE_COUNT_SHIFT) | TYPES.i32;
+const ONE_TEXT = (1 << SHAPE_COUNT_SHIFT) | TYPES.str;
+const LONG_TEXT = ONE_TEXT | SHAPE_HEAP_BIT;
 const SHARD_BITS = (1 << SHARDS) - 1;
 const RECLAIM_BIT = 1 << SHARDS;
 const SHARD_MASK = SHARDS - 1;
 const ARMED_WORD = ARMED >> 2;
 const DIRTY_WORD = DIRTY >> 2;
 const FLAG_WORD = (EXCHANGE >> 2) + EXCHANGE_FLAG;
+const HOST_DONE_WORD = HOST_DONE >> 2;
 const SCRIPT_WAITS_WORD = SCRIPT_WAITS >> 2;
 const EVENT_WAITERS_WORD = EVENT_WAITERS >> 2;
 
@@ -193,10 +202,10 @@ export class Mailboxes {
   /**
    * Handles what waits now, up to a number of messages; tells how many. For handlers and other callers in JavaScript.
    */
-  drainNow(most = BUDGET_MESSAGES): number {
+  drainNow(most = BUDGET_MESSAGES, depthMost = DEPTH_MOST): number {
     // At some depth the rest is the outer drains': a handler that drains is served by the next drain, and that one's
     // handler by the next.
-    if (this.#draining === DEPTH_MOST) return 0;
+    if (this.#draining >= depthMost) return 0;
     // A stack that is all but full has to end this here, before anything is taken out that could not be delivered.
     Reflect.apply(nothing, undefined, SPARE_STACK);
     const lingers = this.#lingers;
@@ -212,6 +221,11 @@ export class Mailboxes {
     this.#clockAt = outer.clockAt;
     this.#lingers = lingers;
     return handled;
+  }
+
+  /** Whether a wait in C that began now could handle messages. */
+  get canServe(): boolean {
+    return this.#draining < SERVE_DEPTH_MOST;
   }
 
   /** Cells that are in use in all mailboxes. */
@@ -308,6 +322,7 @@ export class Mailboxes {
   // False if the budget ended it, or the realm is closed.
   #drainUntilEmpty(): boolean {
     while (!this.#closed) {
+      if (this.#i32[HOST_DONE_WORD] !== 0) this.#receiver.hostAnswered();
       const rest = this.#drainMask(Atomics.exchange(this.#i32, DIRTY_WORD, 0));
       if (this.#closed) return false;
       if (rest !== 0) {
@@ -334,9 +349,10 @@ export class Mailboxes {
           return false;
         }
       }
-      // P10: armed, a full fence (Atomics are), then the mask once more.
+      // P10: armed, a full fence (Atomics are), then the mask and the host's answers once more.
       Atomics.store(this.#i32, ARMED_WORD, 1);
-      if (Atomics.load(this.#i32, DIRTY_WORD) === 0) return true;
+      if (Atomics.load(this.#i32, DIRTY_WORD) === 0 && Atomics.load(this.#i32, HOST_DONE_WORD) === 0)
+        return true;
       if (Atomics.exchange(this.#i32, ARMED_WORD, 0) === 0) return true; // a producer rings: we come back
     }
     return false;
@@ -377,7 +393,7 @@ export class Mailboxes {
 
   // What C asks of us while it waits on our thread: to serve, or only whether we still run (P19).
   #answerRequest(request: number): void {
-    const handled = request === REQUEST_SERVE ? this.drainNow() : 0;
+    const handled = request === REQUEST_SERVE ? this.drainNow(BUDGET_MESSAGES, SERVE_DEPTH_MOST) : 0;
     if (this.#closed) return;
     this.#f64[(DIRECT_REPLY + REPLY_VALUE) >> 3] = handled;
     this.#wire.writeStatus(DIRECT_REPLY, STATUSES.HAFT_OK.status);
@@ -456,6 +472,26 @@ export class Mailboxes {
   whenDrained(done: () => void): void {
     this.#whenDrained.push({ tails: this.#readTails(new Int32Array(SHARDS)), done });
     this.#callDrained();
+  }
+
+  /**
+   * Of the messages that are in the mailboxes now: whether one of them is still to be taken out, or answered by a promise,
+   * whenever it is asked. Later ones do not count.
+   */
+  underWay(): () => boolean {
+    let waiting: (() => boolean) | undefined;
+    this.whenDrained(() => {
+      waiting = this.#replies.stillWaiting();
+    });
+    return () => waiting === undefined || waiting();
+  }
+
+  /** Whether posts wait outside of the mailboxes: for a batch, a retry or a move. */
+  get holding(): boolean {
+    for (let shard = 0; shard < SHARDS; shard++) {
+      if (this.#f64[(RINGS + shard * RING_BYTES + RING_WAITING) >> 3] !== 0) return true;
+    }
+    return false;
   }
 
   #callDrained(): void {
@@ -581,6 +617,9 @@ export class Mailboxes {
       for (let i = 0; i < count; i++) values.push(this.#wire.readInlineArg(cell, i, op.args[i]!));
       return values;
     }
+    // A direct call's chunk belongs to its caller.
+    if (op.shape === ONE_TEXT && (shape & EXACT_MASK) === LONG_TEXT && cell !== DIRECT)
+      return this.#wire.takeText(cell);
     const views = (op.options & OPTION.views) === 0 ? undefined : new Views(this.#native);
     try {
       const values = this.#wire.readArgs(cell, op, views);

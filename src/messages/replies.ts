@@ -181,6 +181,12 @@ export class Replies {
     this.#native.discardReply();
   }
 
+  /** Of the calls that wait for a promise now: whether one of them still does, whenever it is asked. */
+  stillWaiting(): () => boolean {
+    const now = [...this.#later.values()];
+    return () => now.some((later) => this.#later.get(later.reply & NUMBER_MASK) === later);
+  }
+
   /** Forgets the promises whose callers have left, after the doorbell: they may never settle. */
   forgetGivenUp(): void {
     if (this.#later.size === 0) return;

@@ -603,9 +603,11 @@ int events(haft_realm realm) {
   CHECK(haft::counters(realm, 16).status() == HAFT_E_ARGUMENT);
   CHECK(haft::counters(1 << 20).status() == HAFT_E_CLOSED);
 
-  // Another thread than the realm's own.
-  CHECK(haft::serve(realm, 0) == HAFT_E_REALM);
-  CHECK(haft::serve_until(realm, [] { return false; }) == HAFT_E_REALM);
+  // Another thread than the realm's own: it runs functions of the host, and JavaScript calls none.
+  const haft_status served = haft::serve(realm, 0);
+  CHECK(served == HAFT_OK || served == HAFT_E_TIMEOUT);  // a signal of before it came ends its first
+  CHECK(haft::serve(realm, 0) == HAFT_E_TIMEOUT);
+  CHECK(haft::serve_until(realm, [] { return false; }, 1) == HAFT_E_TIMEOUT);
   CHECK(haft::serve_until(realm, [] { return true; }) == HAFT_OK);
   CHECK(haft::blocking(realm).status() == HAFT_E_REALM);
   return 0;

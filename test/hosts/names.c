@@ -152,7 +152,7 @@ static void kinds(void) {
   for (size_t i = 0; i < COUNT(none); i++) EXPECT(haft_op_find(none[i], "touch", &op), HAFT_E_NOT_FOUND);
 }
 
-/* Two definitions of one name are two kinds, each found by its fingerprint. */
+/* Two definitions of one name are two kinds, each found by its fingerprint, and the latest without one. */
 static void versions(void) {
   haft_kind first, second, any;
   haft_value which = haft_value_f64(1), one, two;
@@ -164,6 +164,19 @@ static void versions(void) {
   EXPECT(haft_kind_find("Version", (uint64_t)one.as.i64, &any), HAFT_OK);
   CHECK(any == first && first != second);
   EXPECT(haft_kind_find("Version", 12345, &any), HAFT_E_ABI);
+  EXPECT(haft_kind_find("Version", 0, &any), HAFT_OK);
+  CHECK(any == second); /* the latest */
+  which = haft_value_f64(1);
+  EXPECT(call(function("define"), &which, 1, &one), HAFT_OK); /* the first again, as after a restart */
+  EXPECT(haft_kind_find("Version", 0, &any), HAFT_OK);
+  CHECK(any == first);
+  for (int i = 3; i < 18; i++) { /* wherever they come to stand in the table */
+    which = haft_value_f64(i);
+    EXPECT(call(function("define"), &which, 1, &two), HAFT_OK);
+    EXPECT(haft_kind_find("Version", 0, &any), HAFT_OK);
+    EXPECT(haft_kind_find("Version", (uint64_t)two.as.i64, &second), HAFT_OK);
+    CHECK(any == second);
+  }
 }
 
 /* A kind without ops exists all the same. */

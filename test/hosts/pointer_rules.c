@@ -107,7 +107,7 @@ static haft_status of_another_realm(void) {
   Target t = target("bystander", "take");
   return post(t.handle, t.op, &other, 1);
 }
-static haft_status served_elsewhere(void) { return haft_serve(realm, 0); }
+static haft_status blocked_elsewhere(void) { return haft_blocking(realm, true); }
 static haft_status other_result(void) { return call(function("wrong result"), NULL, 0, NULL); }
 
 /* ---- 11 to 14: memory, weak handles, moves, versions ---- */
@@ -218,7 +218,7 @@ static const struct {
     {"another type, called", other_type_called, false},
     {"not UTF-8", latin1, false},
     {"an argument of another realm", of_another_realm, false},
-    {"served on another thread", served_elsewhere, false},
+    {"blocked on another thread", blocked_elsewhere, false},
     {"another result", other_result, false},
     {"memory that was unpinned", unpinned, false},
     {"memory that was never pinned", never_pinned, false},

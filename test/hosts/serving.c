@@ -51,7 +51,7 @@ static void *other_thread(void *what) {
   uint32_t happened;
   haft_value one = haft_value_f64(1), result;
   switch ((int)(intptr_t)what) {
-    case 0: seen = haft_serve(realm, -1); break;
+    case 0: seen = haft_serve(realm, 20); break;
     case 1: seen = haft_blocking(realm, true); break;
     case 2: seen = haft_call(handle, op_called, &one, 1, WAIT, &result); break;
     case 3: seen = haft_wait(realm, HAFT_EVENT_USER(1), 1, &happened); break;

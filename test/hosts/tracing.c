@@ -22,6 +22,32 @@ static void work(int thread) {
   EXPECT(haft_release_as(counter, "a \"label\"\n"), HAFT_OK);
 }
 
+static haft_status answer(void *user, const haft_value *args, size_t count, haft_reply *reply) {
+  (void)user;
+  CHECK(count == 1);
+  return haft_reply_value(reply, &args[0]);
+}
+static haft_status refuse(void *user, const haft_value *args, size_t count, haft_reply *reply) {
+  (void)user, (void)args, (void)count;
+  EXPECT(haft_reply_error(reply, "of \"its\" own"), HAFT_OK);
+  return HAFT_E_EXCEPTION;
+}
+static void functions_of_the_host(haft_realm realm) {
+  EXPECT(haft_expose(realm, "answer", answer, NULL), HAFT_OK);
+  EXPECT(haft_expose(realm, "refuse", refuse, NULL), HAFT_OK);
+  EXPECT(haft_expose(realm, "", refuse, NULL), HAFT_E_ARGUMENT);
+  haft_handle ask;
+  haft_kind kind;
+  haft_op op;
+  haft_value result;
+  EXPECT(haft_find(realm, "ask", 0, WAIT, &ask), HAFT_OK);
+  EXPECT(haft_kind_of(ask, &kind), HAFT_OK);
+  EXPECT(haft_op_find(kind, "call", &op), HAFT_OK);
+  EXPECT(haft_call(ask, op, NULL, 0, WAIT, &result), HAFT_OK);
+  CHECK(result.type == HAFT_F64 && result.as.f64 == 5);
+  EXPECT(haft_release(ask), HAFT_OK);
+}
+
 static void in_child(void) {
   const haft_value one = haft_value_f64(1);
   const pid_t child = fork();
@@ -53,6 +79,7 @@ HAFT_EXPORT int haft_host_main(const haft_api *api, haft_realm realm, int argc, 
   EXPECT(haft_release(counter), HAFT_OK);
   printf("done\n");
   fflush(stdout);
+  if (argc > 4 && strcmp(argv[4], "functions") == 0) functions_of_the_host(realm);
   if (argc > 4 && strcmp(argv[4], "hang") == 0)
     for (;;) sleep(1000);
   return failures == 0 ? 0 : 1;

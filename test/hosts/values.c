@@ -291,6 +291,8 @@ static void room(void) {
     in = haft_value_bytes(big, sizeof big);
     EXPECT(call(length, &in, 1, &out), HAFT_OK);
     CHECK(out.as.f64 == sizeof big);
+    in = haft_value_str(big, sizeof big);
+    EXPECT(call(function("drop str"), &in, 1, &out), HAFT_OK);
   }
   in = haft_value_f64(HAFT_PAYLOAD_MAX);
   EXPECT(call(function("string of"), &in, 1, &out), HAFT_OK);

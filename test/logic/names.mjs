@@ -16,7 +16,8 @@ export default function names(registry) {
       first() {}
       second() {}
     }
-    const made = kind(Version, version === 1 ? { first: {} } : { first: {}, second: {} });
+    const args = Array(Math.max(0, version - 2)).fill('f64'); // no two are the same
+    const made = kind(Version, version === 1 ? { first: {} } : { first: {}, second: { args } });
     registry.create(new Version(), made);
     return BigInt.asIntN(64, made.fingerprint);
   });

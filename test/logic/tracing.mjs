@@ -1,4 +1,4 @@
-// One counter, for hosts/tracing.c; a collection and a second registry besides.
+// One counter, for hosts/tracing.c; a collection, a second registry, and functions of the host besides.
 import { kind, Registry } from 'haft';
 
 class Counter {
@@ -18,4 +18,13 @@ export default async function tracing(registry) {
   await other.collect();
   other.close();
   registry.publish('counter', registry.create(new Counter(), CounterKind));
+  const host = registry.host({ answer: { args: ['f64'], returns: 'f64' }, refuse: {} });
+  const ask = async () => {
+    const answered = await host.answer(5);
+    return host.refuse().then(
+      () => 0,
+      () => answered,
+    );
+  };
+  registry.publish('ask', registry.fn({ returns: 'f64' }, ask));
 }

@@ -160,6 +160,25 @@ table.trampolines({ step: { args: ['void *'], returns: 'int', userData: 0 } });
 // @ts-expect-error
 table.invoke((n: number) => n, 'text');
 
+// Functions of the host take and give what was declared, and `sync` no promise.
+const host = table.host({ lookup: { args: ['str'], returns: 'f64' } });
+// @ts-expect-error
+host.lookup(1);
+// @ts-expect-error
+host.lookup();
+// @ts-expect-error
+host.other('key');
+// @ts-expect-error
+export const early: number = host.lookup('key');
+// @ts-expect-error
+export const text: string = host.sync.lookup('key');
+// @ts-expect-error
+host.sync.lookup('key').then();
+// @ts-expect-error
+table.host({ lookup: { args: ['string'] } });
+// @ts-expect-error
+table.host({ lookup: {} }, { timeout: 5 });
+
 // The rule of an error is a number or nothing, and nobody's to change.
 // @ts-expect-error
 export const rule: number = new HaftError('HAFT_E_STALE').rule;

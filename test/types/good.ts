@@ -164,6 +164,41 @@ for (const table of [new Registry(), new HandleTable()]) {
   void [both, notify, sum];
 }
 
+/** Functions of the host: promises, and `sync` with the values themselves. */
+export async function functionsOfTheHost(registry: Registry): Promise<void> {
+  const host = registry.host(
+    {
+      lookup: { args: ['str'], returns: 'f64' },
+      digest: { args: ['bytes', 'i64', 'handle'], returns: 'bytes' },
+      log: { args: ['str', 'bool'] },
+    },
+    { timeoutMilliseconds: 5 },
+  );
+  const later: Promise<number> = host.lookup('key');
+  const now: number = host.sync.lookup('key');
+  const bytes: Uint8Array = await host.digest(new Uint8Array(1), 1n, registry.create({}));
+  const nothing: undefined = host.sync.log('text', true) as undefined;
+  void [later, now, bytes, nothing];
+}
+
 // The pointer rule that an error is about, if it is about one.
 export const broken: number | undefined = new HaftError('HAFT_E_STALE').rule;
 export const own: number | undefined = new HaftError('HAFT_E_ARGUMENT', { rule: 7 }).rule;
+
+// The functions of the host have the types that they are declared with.
+export async function hostFunctions(registry: Registry): Promise<void> {
+  const host = registry.host(
+    {
+      lookup: { args: ['str', 'i64'], returns: 'str' },
+      find: { args: ['bytes'], returns: 'handle' },
+      told: {},
+    },
+    { timeoutMilliseconds: 1000 },
+  );
+  const text: string = await host.lookup('key', 1n);
+  const same: string = host.sync.lookup('key', 1n);
+  const found: Handle = await host.find(new Uint8Array(1));
+  const promise: Promise<void> = host.told();
+  host.sync.told();
+  void [text, same, found, promise];
+}
