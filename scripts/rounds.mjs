@@ -2,25 +2,32 @@
 //
 //     npm run rounds -- [NAME...] [--rounds N] [--json FILE] [--node PATH]
 //
-//   NAME      how the realm ends: terminate (its worker is), exit (the process does), close; without one, all three
+//   NAME      how the realm ends: terminate (its worker is), exit (the process does), close; of a program that embeds:
+//             embed-kill (its logic is killed), embed-host-kill (it is killed itself), embed-exit (process.exit in a
+//             handler), embed-starter (the thread that started the logic ends), embed-fork (the program forks); without
+//             one, all of them
 //   --rounds  of each, 200 without this
 //   --json    the closing line of each name, in a file as well
 //   --node    the node that runs the rounds, instead of the one that runs this
 //
-// A round is a process of its own (test/ends/round.mjs). It has crashed if a signal or an unexpected exit code ended it,
-// or if one of its threads ended otherwise than with HAFT_E_CLOSED; it hung if it had to be killed. For each name
-// the closing line is JSON: {"what","rounds","crashed","hung"}. The exit code is 0 if none crashed and none hung.
+// A round is a process of its own (test/ends/round.mjs, test/embed/rounds.c). It has crashed if a signal or an unexpected
+// exit code ended it, or if one of its threads ended otherwise than with HAFT_E_CLOSED; it hung if it had to be killed; an
+// orphan is a process that it left behind. For each name the closing line is JSON: {"what","rounds","crashed","hung"},
+// with "orphans" for a program that embeds. The exit code is 0 if all of these are 0.
+import fs from 'node:fs';
 import path from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { jsonLines, numberOf, readArguments, wordOf } from './command-line.mjs';
 import { execute, Plain, pool, root, run, which } from './tools.mjs';
 
 const EXIT_CODES = { terminate: 0, exit: 7, close: 0 };
-const names = Object.keys(EXIT_CODES);
+const EMBED = ['embed-kill', 'embed-host-kill', 'embed-exit', 'embed-starter', 'embed-fork'];
+const names = [...Object.keys(EXIT_CODES), ...EMBED];
 const AT_ONCE = 2;
 const BOUND_MILLISECONDS = 20_000;
 const TOLD = 5; // rounds that failed, in full
 const THREADS_ENDED = /^ended:( HAFT_E_CLOSED){4}$/m;
+const GONE = /^gone: (\d+) (\d+)$/m; // processes that must have ended
 
 function readCommandLine() {
   const options = {
@@ -37,33 +44,55 @@ function readCommandLine() {
   return { chosen, rounds, node, writeJson: jsonLines(values.json) };
 }
 
-/** What was wrong with a round that has ended, or undefined. */
-function fault(what, { status, signal, timedOut, output }) {
-  if (timedOut) return `no end after ${BOUND_MILLISECONDS / 1000} s`;
-  if (signal) return `ended by ${signal}`;
-  if (status !== EXIT_CODES[what]) return `exit code ${status}, not ${EXIT_CODES[what]}`;
-  if (!THREADS_ENDED.test(output)) return 'a thread did not end with HAFT_E_CLOSED';
-  return undefined;
+/** Whether a process runs: one that has ended and that nobody has waited for yet does not. */
+function runs(pid) {
+  try {
+    return !/\) [ZX]/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
 }
 
+/** What was wrong with a round that has ended: which count it adds to, and why. */
+function fault(what, { status, signal, timedOut, output }) {
+  const crashed = (why) => ({ count: 'crashed', why });
+  const wanted = EXIT_CODES[what] ?? 0;
+  if (timedOut) return { count: 'hung', why: `no end after ${BOUND_MILLISECONDS / 1000} s` };
+  if (signal) return crashed(`ended by ${signal}`);
+  if (status !== wanted) return crashed(`exit code ${status}, not ${wanted}`);
+  if (!EMBED.includes(what))
+    return THREADS_ENDED.test(output) ? undefined : crashed('a thread did not end with HAFT_E_CLOSED');
+  const gone = GONE.exec(output)?.slice(1);
+  if (gone === undefined) return crashed('it did not say which processes must have ended');
+  const left = gone.filter(runs);
+  return left.length > 0 ? { count: 'orphans', why: `left behind ${left.join(' and ')}` } : undefined;
+}
+
+const commandOf = (what, round, node) =>
+  EMBED.includes(what)
+    ? [path.join('build', 'programs', 'rounds'), what, String(round)]
+    : [node, path.join('test', 'ends', 'round.mjs'), what, String(round)];
+
 async function runRounds(what, rounds, node) {
-  const counts = { what, rounds, crashed: 0, hung: 0 };
+  const counts = { what, rounds, crashed: 0, hung: 0, ...(EMBED.includes(what) ? { orphans: 0 } : {}) };
   const bar = new SingleBar({
     format: `${what} {bar} {value} of {total} rounds`,
     stream: process.stderr,
     clearOnComplete: true,
   });
-  const program = path.join(root, 'test/ends/round.mjs');
   const told = [];
   bar.start(rounds, 0);
   await pool(
     Array.from({ length: rounds }, (_, round) => round),
     async (round) => {
-      const ended = await execute(node, [program, what, String(round)], { timeout: BOUND_MILLISECONDS });
+      const [program, ...args] = commandOf(what, round, node);
+      const env = { ...process.env, HAFT_NODE: node };
+      const ended = await execute(program, args, { timeout: BOUND_MILLISECONDS, cwd: root, env });
       const wrong = fault(what, ended);
       if (wrong) {
-        counts[ended.timedOut ? 'hung' : 'crashed']++;
-        told.push(`round ${round}: ${wrong} (node test/ends/round.mjs ${what} ${round})\n${ended.output}`);
+        counts[wrong.count]++;
+        const again = [program === node ? 'node' : program, ...args].join(' ');
+        told.push(`round ${round}: ${wrong.why} (${again})\n${ended.output}`);
       }
       bar.increment();
     },
@@ -81,7 +110,7 @@ await run(async () => {
     const counts = await runRounds(what, rounds, node);
     console.log(JSON.stringify(counts));
     writeJson(counts);
-    failed ||= counts.crashed + counts.hung > 0;
+    failed ||= counts.crashed + counts.hung + (counts.orphans ?? 0) > 0;
   }
   return failed ? 1 : 0;
 });

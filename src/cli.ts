@@ -1,34 +1,32 @@
 #!/usr/bin/env node
 // The command `haft`.
-import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Command } from 'commander';
+import './koffi-backend/backend.js';
 import { diagnose } from './doctor/doctor.js';
 import { textOf } from './doctor/print.js';
+import { haftVersion } from './doctor/versions.js';
 import { HaftError } from './errors.js';
+import { type FlagsOptions, flags } from './flags.js';
 import { type HeaderCommandOptions, headerCommand } from './header/header-command.js';
 import { exitAtSecondSignal, runHost } from './host.js';
 import { type InspectOptions, inspect } from './inspect/command.js';
+import { describe, loadLogic } from './logic.js';
+import { INCLUDE } from './place.js';
 import { Problem } from './problem.js';
 import { Registry } from './registry.js';
 
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
-const INCLUDE = fileURLToPath(new URL('../native/include', import.meta.url));
-
-/** What a logic module exports as its default. When it settles, the realm is ready and the host starts. */
-export type Logic = (registry: Registry, args: string[]) => void | Promise<void>;
-
 const program = new Command('haft')
   .description('JavaScript objects in C and C++, by handle')
-  .version(version)
+  .version(haftVersion())
   .option('--include', 'print the folder of haft.h')
   .option('--cflags', 'print -I and that folder, for a compiler')
+  .option('--libs', 'print what links libhaft_embed, which is built the first time')
+  .option('--static', 'with --libs: the static library')
   .allowExcessArguments() // they are no command: said below
-  .action((options: { include?: boolean; cflags?: boolean }, { args }: Command) => {
+  .action((options: FlagsOptions & { include?: boolean }, { args }: Command) => {
     if (args.length > 0) program.error(`error: unknown command '${args[0]}'; haft --help lists them`);
     else if (options.include) console.log(INCLUDE);
-    else if (options.cflags) console.log(`-I${INCLUDE}`);
+    else if (options.cflags || options.libs) console.log(flags(options));
     else program.help();
   });
 
@@ -111,41 +109,8 @@ async function run(host: string, logicPath: string, args: string[]): Promise<voi
   process.exit();
 }
 
-async function loadLogic(path: string): Promise<Logic> {
-  let module: { default?: unknown };
-  try {
-    module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
-  } catch (error) {
-    const missing =
-      (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_MODULE_NOT_FOUND' && isAbout(error, path);
-    throw new Problem(
-      missing ? `there is no logic module ${path}` : `the logic ${path} does not load: ${describe(error)}`,
-    );
-  }
-  if (typeof module.default !== 'function') {
-    throw new Problem(`the logic ${path} has no default export that is a function (registry, args) => void`);
-  }
-  return module.default as Logic;
-}
-
-function isAbout(error: unknown, path: string): boolean {
-  return String((error as Error | undefined)?.message).includes(`'${resolve(path)}'`);
-}
-
 function exitCodeOf(signal: NodeJS.Signals): number {
   return signal === 'SIGINT' ? 130 : 143;
-}
-
-/** On one line, whatever was thrown. */
-function describe(error: unknown): string {
-  try {
-    return (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).replaceAll(
-      /\s+/g,
-      ' ',
-    );
-  } catch {
-    return 'a value that cannot be shown';
-  }
 }
 
 try {

@@ -24,12 +24,23 @@ export interface ChildOptions {
 }
 
 /** Runs node with these arguments, in the root of the project, to its end. */
-export function child(
+export const child = (args: string[], options: ChildOptions = {}) =>
+  runProgram(process.execPath, args, options);
+
+/** Runs a program of test/embed, which embeds. */
+export const program = (name: string, args: string[] = [], options: ChildOptions = {}) =>
+  runProgram(join(root, 'build', 'programs', name), args, {
+    ...options,
+    env: { HAFT_NODE: process.execPath, ...options.env },
+  });
+
+function runProgram(
+  file: string,
   args: string[],
-  { env = {}, kill = [], timeout = 45_000 }: ChildOptions = {},
+  { env = {}, kill = [], timeout = 45_000 }: ChildOptions,
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const started = spawn(process.execPath, args, {
+    const started = spawn(file, args, {
       cwd: root,
       env: { ...process.env, NODE_OPTIONS: '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
