@@ -2,7 +2,7 @@
 //
 //     npm run conformance -- [--backend NAME] [--optional NAME] [--only 3.7] [--json FILE] [--verbose]
 //
-//   --backend   what HAFT_BACKEND is set to; more than one may be named. Without it: addon and koffi
+//   --backend   what HAFT_BACKEND is set to, or embed; more than one may be named. Without it: addon, koffi and embed
 //   --optional  this one need not open: then it is skipped, else it counts as one failure
 //   --only      these cases, by number; more than one may be named
 //   --json      for each backend a line with what became of each case, in a file
@@ -11,7 +11,8 @@
 //   --wrap      a library whose wrap_api makes another table of the backend's, to see the suite find its faults
 //
 // Every case runs on each of its threads: "own" is the realm's, "foreign" another. The cases of a backend run in a process
-// of their own (test/conformance/run.mjs). Where that crashes or is silent for too long, the case that was running has
+// of their own (test/conformance/run.mjs). That of embed is a program in C, and JavaScript its child
+// (test/embed/conformance.c): it has the cases that apply there, and how many do not is said below the table. Where that crashes or is silent for too long, the case that was running has
 // failed, and another process goes on with the next. docs/conformance.md says more.
 //
 // The closing line is "N passed, N failed", and ", N skipped" if there were any: cases that the backend refused with
@@ -24,8 +25,10 @@ import Table from 'cli-table3';
 import { jsonLines, numberOf, readArguments } from './command-line.mjs';
 import { execute, Plain, root, run } from './tools.mjs';
 
-const BACKENDS = ['addon', 'koffi'];
-const PROGRAM = path.join(root, 'test/conformance/run.mjs');
+const EMBED = 'embed';
+const BACKENDS = ['addon', 'koffi', ...(process.platform === 'linux' ? [EMBED] : [])];
+const INSIDE_NODE = [process.execPath, path.join(root, 'test/conformance/run.mjs')];
+const EMBEDDING = [path.join(root, 'build/programs/conformance')];
 const PLUGIN = path.join(root, 'build/Release/conformance.so');
 const MOST_PROCESSES = 20; // a backend
 
@@ -45,24 +48,27 @@ function readCommandLine() {
   return { ...values, only, patience, writeJson: jsonLines(values.json) };
 }
 
-/** { sections: [title], runs: [{ run, case, thread, promise }] } of all cases that were asked for. */
-async function list(only, args) {
-  const { status, output } = await execute(process.execPath, [PROGRAM, PLUGIN, '--list', ...args]);
+const programOf = (backend) => (backend === EMBED ? EMBEDDING : INSIDE_NODE);
+
+/** { sections: [title], runs: [{ run, case, thread, promise }] } of the cases that were asked for and apply. */
+async function list([program, ...before], args) {
+  const { status, output } = await execute(program, [...before, PLUGIN, '--list', ...args]);
   if (status !== 0) throw new Plain(`The cases cannot be listed.\n${output.trimEnd()}`);
   const lines = output.trim().split('\n').map(JSON.parse);
-  const runs = lines.filter((line) => line.case);
-  const unknown = only?.find((number) => !runs.some((line) => line.case === number));
-  if (unknown !== undefined) throw new Plain(`There is no case '${unknown}'.`);
-  return { sections: lines.filter((line) => line.section).map(({ title }) => title), runs };
+  return {
+    sections: lines.filter((line) => line.section).map(({ title }) => title),
+    runs: lines.filter((line) => line.case),
+  };
 }
 
 /** One process: tells each line that it writes to `hear`; resolves with why it ended otherwise than done. */
 function processOf({ backend, args, patience, hear }) {
   return new Promise((resolve) => {
-    const env = { ...process.env, HAFT_BACKEND: backend };
-    const child = spawn(process.execPath, [PROGRAM, PLUGIN, ...args], {
+    const [program, ...before] = programOf(backend);
+    const way = backend === EMBED ? { HAFT_NODE: process.execPath } : { HAFT_BACKEND: backend };
+    const child = spawn(program, [...before, PLUGIN, ...args], {
       cwd: root,
-      env,
+      env: { ...process.env, ...way },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let errors = '';
@@ -79,6 +85,7 @@ function processOf({ backend, args, patience, hear }) {
       process.exit(130);
     };
     process.once('SIGINT', stop).once('SIGTERM', stop);
+    child.once('error', (error) => resolve(error.message));
     child.stderr.setEncoding('utf8').on('data', (text) => {
       errors = (errors + text).slice(-4000);
     });
@@ -155,7 +162,7 @@ const counted = (runs, result) => runs.filter((run) => run.result === result).le
 const numbers = (...of) => of.map((content) => ({ content, hAlign: 'right' }));
 const plain = { head: [], border: [], compact: true };
 
-function show({ backend, trouble, runs }, sections, verbose) {
+function show({ backend, trouble, runs, inapplicable }, sections, verbose) {
   if (trouble !== undefined) {
     console.log(`${backend}: cannot be opened: ${trouble}\n`);
     return;
@@ -168,6 +175,7 @@ function show({ backend, trouble, runs }, sections, verbose) {
     table.push([`${index + 1}. ${title}`, ...numbers(own.length, ...results)]);
   }
   console.log(table.toString());
+  if (inapplicable > 0) console.log(`${inapplicable} of the other backends' cases do not apply`);
   const listed = runs.filter(({ result }) => verbose || result !== 'passed');
   if (listed.length > 0) {
     const cases = new Table({
@@ -186,10 +194,17 @@ function show({ backend, trouble, runs }, sections, verbose) {
 await run(async () => {
   const { backend: backends, optional, only, verbose, wrap, patience, writeJson } = readCommandLine();
   const args = [...(only ? ['--only', only.join()] : []), ...(wrap ? ['--wrap', path.resolve(wrap)] : [])];
-  const { sections, runs } = await list(only, args);
+  const { sections, runs: all } = await list(INSIDE_NODE, args);
+  const embedded = backends.includes(EMBED) ? (await list(EMBEDDING, args)).runs : [];
+  const unknown = only?.find((number) => ![...all, ...embedded].some((line) => line.case === number));
+  if (unknown !== undefined) throw new Plain(`There is no case '${unknown}'.`);
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const backend of backends) {
-    const outcome = await conform(backend, runs, args, patience);
+    const runs = backend === EMBED ? embedded : all;
+    const key = (run) => `${run.case} ${run.thread}`;
+    const applied = new Set(runs.map(key));
+    const inapplicable = all.filter((run) => !applied.has(key(run))).length;
+    const outcome = { ...(await conform(backend, runs, args, patience)), inapplicable };
     show(outcome, sections, verbose);
     const counts = {
       passed: counted(outcome.runs, 'passed'),

@@ -66,9 +66,28 @@ const steps = {
     work: buildHosts,
     outputs: () => files('build/Release', ['.so']),
   },
+  programs: {
+    saying: 'building the library for programs that embed',
+    inputs: () => [
+      'test/conformance/conformance.h',
+      ...files('native/embed', [''], true),
+      ...['native/core', 'native/include'].flatMap((folder) => files(folder, ['.cc', '.h', '.hpp'])),
+      ...files('test/embed', ['.c', '.h']),
+      ...files('test/hosts', ['.h']),
+    ],
+    also: () => `${platform} ${compilerChoice()}`,
+    work: buildPrograms,
+    outputs: () => files('build/programs', ['']),
+  },
   types: {
     saying: 'compiling TypeScript',
-    inputs: () => ['tsconfig.json', 'node_modules/typescript/package.json', ...files('src', ['.ts'], true)],
+    inputs: () => [
+      'tsconfig.json',
+      'scripts/bundle.mjs',
+      'node_modules/rolldown/package.json',
+      'node_modules/typescript/package.json',
+      ...files('src', ['.ts'], true),
+    ],
     also: () => '',
     work: compileTypes,
     outputs: () => files('dist', [''], true),
@@ -303,15 +322,44 @@ async function buildHosts() {
   });
 }
 
+/** libhaft_embed, which is for Linux, and the programs of test/embed. */
+async function buildPrograms() {
+  if (process.platform !== 'linux') return;
+  const { cc, cxx, make } = buildTools();
+  await command('programs', make.program, [...make.before, '-C', 'native/embed', 'static'], {
+    env: environment({ CXX: cxx.command }),
+  });
+  const described = fs.readFileSync(at('build/embed/lib/pkgconfig/haft_embed.pc'), 'utf8');
+  const libraries = /^Libs.private: *(.*)$/m.exec(described)[1].split(' ');
+  fs.mkdirSync(at('build/programs'), { recursive: true });
+  await pool(files('test/embed', ['.c']), async (source) => {
+    const output = `build/programs/${path.parse(source).name}`;
+    const part = `${output}.${process.pid}.part`;
+    const flags = ['-std=gnu11', '-O2', '-g', '-Wall', '-Wextra', '-pthread', '-Inative/include'];
+    const args = [
+      ...cc.before,
+      ...flags,
+      source,
+      'build/embed/lib/libhaft_embed.a',
+      ...libraries,
+      '-o',
+      part,
+      '-lm',
+    ];
+    await command('programs', cc.program, args);
+    fs.renameSync(at(part), at(output));
+  });
+}
+
 async function compileTypes() {
   if (files('src', ['.ts'], true).length === 0) return;
-  await command('types', process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', '.']);
+  const tsc = at('node_modules/typescript/bin/tsc');
+  await command('types', process.execPath, [tsc, '-p', '.', '--emitDeclarationOnly']);
   // What a removed source left behind must not be imported any more.
-  for (const file of files('dist', ['.js', '.js.map', '.d.ts', '.d.ts.map'], true)) {
-    const source = file.replace(/^dist/, 'src').replace(/(\.d\.ts|\.js)(\.map)?$/, '.ts');
-    if (!exists(source)) fs.rmSync(at(file));
+  for (const file of files('dist', ['.d.ts', '.d.ts.map'], true)) {
+    if (!exists(file.replace(/^dist/, 'src').replace(/\.d\.ts(\.map)?$/, '.ts'))) fs.rmSync(at(file));
   }
-  if (exists('dist/cli.js')) fs.chmodSync(at('dist/cli.js'), 0o755);
+  await command('types', process.execPath, [at('scripts/bundle.mjs')]);
 }
 
 async function perform(name) {
@@ -362,11 +410,12 @@ await run(async () => {
   const stamp = readStamp();
   if (names.every((name) => fresh(name, stamp))) return;
   // Before the first thing is installed, say what will be missing at the third.
-  const compiles = names.includes('native') && !(fresh('native', stamp) && fresh('hosts', stamp));
+  const compiles =
+    names.includes('native') && !['native', 'hosts', 'programs'].every((name) => fresh(name, stamp));
   const lacks = compiles ? missingTools(process.argv.includes('--lenient')) : undefined;
   await withLock(async () => {
     for (const name of names) {
-      if (lacks !== undefined && (name === 'native' || name === 'hosts')) continue;
+      if (lacks !== undefined && (name === 'native' || name === 'hosts' || name === 'programs')) continue;
       if (!fresh(name)) await perform(name);
     }
   });

@@ -1,11 +1,10 @@
 // Who serves native code: the addon, or koffi alone where the addon cannot be loaded. Chosen once, at the first use.
 import { isMainThread } from 'node:worker_threads';
-import { type Addon, addon, isAddonThere } from './binding.js';
+import { type Addon, addon, howToBuild, isAddonThere } from './binding.js';
 import { settleChecks } from './checks.js';
 import { trace } from './debugging/trace.js';
 import { HaftError } from './errors.js';
 import { isKoffiThere, raiseLimits } from './koffi.js';
-import { KoffiBackend } from './koffi-backend/backend.js';
 
 export type BackendName = 'addon' | 'koffi';
 
@@ -19,6 +18,14 @@ export interface Backend extends Omit<Addon, 'layout' | 'checks'> {
 const HAFT_BACKEND = process.env.HAFT_BACKEND || undefined; // empty is not set
 if (isMainThread && (HAFT_BACKEND === 'koffi' || (HAFT_BACKEND === undefined && !isAddonThere()))) {
   if (isKoffiThere()) raiseLimits();
+}
+
+type MakeKoffi = (reason?: string) => Backend;
+let makeKoffi: MakeKoffi | undefined;
+
+/** For src/koffi-backend, when an entry brings it along: a child of a program that embeds needs the addon anyway. */
+export function offerKoffi(make: MakeKoffi): void {
+  makeKoffi = make;
 }
 
 let chosen: Backend | undefined;
@@ -53,7 +60,7 @@ function choose(): Backend {
   }
 }
 
-function koffiInstead(missing: HaftError): KoffiBackend {
+function koffiInstead(missing: HaftError): Backend {
   try {
     return overKoffi(missing.message);
   } catch (error) {
@@ -65,7 +72,13 @@ function koffiInstead(missing: HaftError): KoffiBackend {
   }
 }
 
-function overKoffi(reason?: string): KoffiBackend {
+function overKoffi(reason?: string): Backend {
+  if (makeKoffi === undefined) {
+    throw new HaftError('HAFT_E_BACKEND', {
+      message: 'a program that embeds needs the addon',
+      next: `${howToBuild()}, and do not set HAFT_BACKEND=koffi for it`,
+    });
+  }
   settleChecks(process.env.HAFTCHECK);
-  return new KoffiBackend(reason);
+  return makeKoffi(reason);
 }

@@ -1,11 +1,11 @@
 // The handle table for JavaScript alone: no native code, no threads, no locks. It keeps every promise of the shared
 // one, so what is written against it also runs on a `Registry`.
-import { randomBytes } from 'node:crypto';
 import { BLOCK_SLOTS, REFERENCES_MAX, STATUSES } from './constants.js';
 import { HaftError } from './errors.js';
 import { BLOCK_COUNT, generationOf, HANDLE_BASE, INDEX_COUNT, INDEX_MASK } from './handle.js';
 import { Handles, type Stats } from './handles.js';
 import type { Kind } from './kind.js';
+import { crypto } from './lazily.js';
 
 const OK = STATUSES.HAFT_OK.status;
 const RETIRED = -1;
@@ -54,6 +54,7 @@ export class HandleTable extends Handles {
     this.#maxSlots = option('maxBlocks', maxBlocks, BLOCK_COUNT) * BLOCK_SLOTS;
     // P7: indexes count from a random block, and a slot's generations from a hash: a handle of an earlier run, or of
     // another table, passes once in 2^26 for each slot that it could name.
+    const { randomBytes } = crypto();
     this.#base = randomBytes(2).readUInt16LE() * BLOCK_SLOTS;
     this.#secret = randomBytes(4).readInt32LE();
   }

@@ -36,7 +36,7 @@ describe('haft', () => {
 
   it('--help says what there is', async () => {
     const { stdout, stderr } = expectExit(await haft(['--help']));
-    for (const word of ['run', 'inspect', 'header', 'doctor', '--include', '--cflags', '--version'])
+    for (const word of ['run', 'inspect', 'header', 'doctor', '--include', '--cflags', '--libs', '--version'])
       expect(stdout).toContain(word);
     expect(stderr).toBe('');
     expect(expectExit(await haft(['run', '--help'])).stdout).toMatch(/<host>[\s\S]*<logic>/);

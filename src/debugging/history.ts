@@ -2,20 +2,19 @@
 // last in C. It is kept on the native side, which cannot call JavaScript from other threads: stacks are handed down as text.
 
 import { performance } from 'node:perf_hooks';
-import { hrtime } from 'node:process';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import type { NativeRealm } from '../binding.js';
 import { EXCHANGE, EXCHANGE_HANDLE, EXCHANGE_STATUS } from '../constants.js';
+import { CODE } from '../place.js';
 
 const HANDLE_PLACE = (EXCHANGE >> 3) + (EXCHANGE_HANDLE >> 1);
 const STATUS_WORD = (EXCHANGE >> 2) + EXCHANGE_STATUS;
 const FRAMES_MOST = 12;
 // As they were when this was loaded, whatever tests put in their place.
 const milliseconds = performance.now.bind(performance);
-const nanoseconds = hrtime.bigint;
+const nanoseconds = process.hrtime.bigint;
 /** Files of haft itself, by whose frames nobody learns anything. */
-const OWN = fileURLToPath(new URL('..', import.meta.url));
-const OWN_PLACES = [`(${OWN}`, `at ${OWN}`, pathToFileURL(OWN).href];
+const OWN_PLACES = [`(${CODE}`, `at ${CODE}`, pathToFileURL(CODE).href];
 
 /** Something that was done to a handle. */
 export interface Use {

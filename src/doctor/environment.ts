@@ -15,6 +15,8 @@ export const KNOWN = [
   'HAFT_BACKEND',
   'HAFT_INSPECT',
   'HAFT_LEAKS',
+  'HAFT_NODE',
+  'HAFT_PACKAGE',
   'HAFT_TRACE',
   'HAFT_TRACE_MEGABYTES',
 ];

@@ -2,10 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { INCLUDE } from '../place.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 
-const INCLUDE = fileURLToPath(new URL('../../native/include', import.meta.url));
 const TIMEOUT_MILLISECONDS = 10_000;
 
 interface Tool {

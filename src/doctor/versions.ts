@@ -1,15 +1,15 @@
 // What haft runs on: versions, and whether the platform is one that it is built for.
-import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
 import { isKoffiThere, koffi } from '../koffi.js';
+import { PACKAGE } from '../place.js';
 import { type Finding, failure, ok, warning } from './finding.js';
 
-const require = createRequire(import.meta.url);
 const OLDEST_NODE = 20;
 const PLATFORMS = ['linux-x64', 'linux-arm64'];
 
 /** The version of haft. */
 export function haftVersion(): string {
-  return (require('../../package.json') as { version: string }).version;
+  return (JSON.parse(readFileSync(`${PACKAGE}package.json`, 'utf8')) as { version: string }).version;
 }
 
 export function versions(): Finding[] {

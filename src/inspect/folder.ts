@@ -1,7 +1,7 @@
 // Where processes that may be inspected have their sockets: one a thread, in a folder that is its user's alone.
 import { chmodSync, lstatSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { os } from '../lazily.js';
 
 const SOCKET = /^(\d+)\.(\d+)\.sock$/;
 const MODE = 0o700;
@@ -37,7 +37,7 @@ function runtimeFolder(): string | undefined {
 /** Where sockets may be; who makes one takes the first. @throws Error when the paths of all are too long for a socket. */
 export function socketFolders(): string[] {
   const runtime = runtimeFolder();
-  const temporary = join(tmpdir(), `haft-${user()}`);
+  const temporary = join(os().tmpdir(), `haft-${user()}`);
   const folders = runtime === undefined ? [temporary] : [runtime, temporary];
   const short = folders.filter((folder) => Buffer.byteLength(folder) + NAME_BYTES <= PATH_BYTES);
   if (short.length === 0)

@@ -1,11 +1,12 @@
 // HAFT_INSPECT=1: this thread's answers to `haft inspect PID`, on a socket that its user alone can open. It keeps no
 // process alive, and whoever asks and does not read is cut off.
 import { chmodSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { threadId } from 'node:worker_threads';
 import { openRegistries } from '../debugging/open-registries.js';
 import { makeReport, type RegistryReport } from '../debugging/report.js';
 import { HaftError } from '../errors.js';
+import { net } from '../lazily.js';
 import { ownFolder, removeSocket, removeStale, socketPath } from './folder.js';
 
 /** What is asked: one line of JSON. The answer is one `ThreadAnswer`, and the end. */
@@ -54,7 +55,7 @@ function listen(): void {
   removeStale(folder);
   const path = socketPath(folder, process.pid, threadId);
   removeSocket(path); // of a process before that had our number
-  const server = createServer(answer);
+  const server = net().createServer(answer);
   server.maxConnections = PEERS;
   server.on('error', (error) => warn(`nobody can inspect this process: ${error.message}`));
   server.listen({ path, exclusive: true }); // a worker of node:cluster has its own

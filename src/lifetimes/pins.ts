@@ -1,6 +1,6 @@
 // Memory that C may keep: pinned buffers, which JavaScript sees too, and transferred ones, which it does not see any more.
 // Each is an object with a handle; native code knows where it lies (haft_memory).
-import { types } from 'node:util';
+import * as types from 'node:util/types';
 import { markAsUntransferable } from 'node:worker_threads';
 import type { NativeRealm } from '../binding.js';
 import { EXCHANGE, EXCHANGE_HANDLE } from '../constants.js';

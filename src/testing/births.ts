@@ -1,10 +1,10 @@
 // In which order handles were issued, and at level 2 of HAFTCHECK where: for registries that open while haft/testing is
 // there.
 import { relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { checkSetting } from '../checks.js';
 import { INDEX_MASK } from '../handle.js';
 import { watch } from '../insides.js';
+import { CODE } from '../place.js';
 import type { Registry } from '../registry.js';
 import { overlay } from './overlay.js';
 
@@ -15,7 +15,6 @@ export interface Birth {
   readonly stack?: string;
 }
 
-const OWN_FOLDER = fileURLToPath(new URL('..', import.meta.url));
 const STACK_FRAMES = 30;
 
 let issued = 0;
@@ -55,7 +54,7 @@ export function placeOf(stack: string): string | undefined {
     const place = /\(?((?:file:\/\/)?\/[^()]*:\d+:\d+)\)?$/.exec(line)?.[1];
     if (place === undefined) continue;
     const path = place.startsWith('file://') ? place.slice('file://'.length) : place;
-    if (path.startsWith(OWN_FOLDER)) continue;
+    if (path.startsWith(CODE)) continue;
     const short = relative(process.cwd(), path);
     return short.startsWith('..') ? path : short;
   }
