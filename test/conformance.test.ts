@@ -77,6 +77,26 @@ describe('the promises of haft.h', () => {
   });
 });
 
+describe.runIf(process.platform === 'linux')('a program that embeds', () => {
+  it('has the promises kept, as far as they apply', { timeout: LONG }, async () => {
+    const { ended, outcome } = await conformance(['--backend', 'embed']);
+    expect(outcome.trouble).toBeUndefined();
+    expect(told(outcome, 'failed')).toEqual([]);
+    expect(told(outcome, 'refused')).toEqual([]);
+    expectExit(ended);
+    expect(ended.stdout).toMatch(/^\d{3} passed, 0 failed\n$/m);
+  });
+
+  it('has the cases of foreign threads, and says how many do not apply', async () => {
+    const { ended, outcome } = await conformance(['--backend', 'embed', '--only', '2.1,8.1,11.5,11.11']);
+    expectExit(ended);
+    expect(outcome.runs.map((run) => `${run.case} ${run.thread}`)).toEqual(['2.1 foreign', '11.11 foreign']);
+    // The own thread's of three cases, and haft_memory's foreign one.
+    expect(ended.stdout).toContain("4 of the other backends' cases do not apply\n");
+    expect(ended.stdout).toContain('2 passed, 0 failed\n');
+  });
+});
+
 describe('the suite', () => {
   it('gives each number once, in order, and a promise with each', async () => {
     const { sections, runs } = await list();

@@ -18,6 +18,7 @@ typedef struct haft_conformance_case {
   const char *promise; /* in one sentence, from haft.h */
   uint32_t threads;    /* HAFT_CONFORMANCE_OWN, _FOREIGN, or both: then it runs twice */
   uint32_t may_lack;   /* 1: a backend may refuse it, by HAFT_E_BACKEND */
+  uint32_t processes;  /* 1, 2: only where C and JavaScript are in so many processes; 0: in either */
 } haft_conformance_case;
 
 typedef enum haft_conformance_result {

@@ -58,7 +58,7 @@ CASE(11, 4, BOTH, "haft_retain_as and haft_release_as: HAFT_E_FORGED, HAFT_E_STA
 
 /* ---- haft_memory ---- */
 
-CASE(11, 5, BOTH, "haft_memory: the memory of a buffer that JavaScript transferred, until the last release.") {
+CASE(11, 5, BOTH | ONE_PROCESS, "haft_memory: the memory of a buffer that JavaScript transferred, until the last release.") {
   const haft_handle h = make("memory");
   void *data;
   uint64_t size;
@@ -71,7 +71,7 @@ CASE(11, 5, BOTH, "haft_memory: the memory of a buffer that JavaScript transferr
   CHECK(data == NULL && size == 0);
 }
 
-CASE(11, 6, BOTH, "haft_memory: of a pinned buffer both sides see what the other writes, until JavaScript unpins it.") {
+CASE(11, 6, BOTH | ONE_PROCESS, "haft_memory: of a pinned buffer both sides see what the other writes, until JavaScript unpins it.") {
   const haft_handle h = make("pin");
   void *data;
   uint64_t size;
@@ -85,7 +85,7 @@ CASE(11, 6, BOTH, "haft_memory: of a pinned buffer both sides see what the other
   EXPECT(haft_release(h), HAFT_E_STALE);
 }
 
-CASE(11, 7, BOTH, "haft_memory: HAFT_E_KIND for a handle that names no memory, HAFT_E_ARGUMENT without a place for the answer.") {
+CASE(11, 7, BOTH | ONE_PROCESS, "haft_memory: HAFT_E_KIND for a handle that names no memory, HAFT_E_ARGUMENT without a place for the answer.") {
   const haft_handle h = make("counter"), memory = make("memory");
   void *data;
   uint64_t size;
@@ -157,4 +157,24 @@ CASE(11, 10, BOTH, "A weak handle whose object was collected is HAFT_E_COLLECTED
   EXPECT(haft_release(h), HAFT_OK);
   EXPECT(haft_check(h, 0), HAFT_E_STALE);
   EXPECT(haft_release(h), HAFT_E_STALE);
+}
+
+CASE(11, 11, FOREIGN | TWO_PROCESSES, "haft_memory: HAFT_E_UNSUPPORTED where JavaScript is another process, whose addresses say nothing here.") {
+  const haft_handle memory = make("memory");
+  void *data = &data;
+  uint64_t size = 55;
+  EXPECT(haft_memory(memory, &data, &size), HAFT_E_UNSUPPORTED);
+  CHECK(data == NULL && size == 0 && haft_last_error()->handle == memory);
+  EXPECT(haft_memory(memory, NULL, &size), HAFT_E_ARGUMENT);
+  EXPECT(haft_memory(HAFT_NULL, &data, &size), HAFT_E_FORGED);
+  EXPECT(haft_memory(ended("closed"), &data, &size), HAFT_E_CLOSED);
+  EXPECT(haft_release(memory), HAFT_OK);
+}
+
+CASE(11, 12, BOTH, "Of several references JavaScript gives away what it transfers, and keeps the others, whoever gives back first.") {
+  const haft_handle h = (haft_handle)ask_i64("maker", "share");
+  EXPECT(haft_release(h), HAFT_OK);
+  EXPECT(haft_check(h, 0), HAFT_OK);
+  tell_handle("maker", "release", h);
+  EXPECT(haft_check(h, 0), HAFT_E_STALE);
 }

@@ -347,6 +347,12 @@ class Maker {
     this.registry[how === 'deleted' ? 'delete' : 'release'](handle);
     return BigInt(handle);
   }
+  /** One with two references, of which it gives one away. */
+  share() {
+    const handle = this.make('counter');
+    this.registry.retain(handle);
+    return given(this.registry, handle);
+  }
   realm() {
     return BigInt(this.registry.id);
   }
@@ -462,6 +468,7 @@ const MakerKind = kind(Maker, {
   pinnedSum: F64,
   collectGarbage: {},
   ended: { args: ['str'], returns: 'i64' },
+  share: I64,
   realm: I64,
   numberOf: { args: ['handle'], returns: 'f64' },
   fingerprint: I64,

@@ -49,6 +49,7 @@ const Case = koffi.struct('haft_conformance_case', {
   promise: 'const char *',
   threads: 'uint32_t',
   may_lack: 'uint32_t',
+  processes: 'uint32_t',
 });
 const init = library.func('int32_t haft_plugin_init(uintptr_t api, uint64_t realm)');
 const count = library.func('int haft_conformance_count()');
@@ -58,12 +59,12 @@ const begin = library.func('int haft_conformance_begin(int index, uint32_t threa
 const poll = library.func('int haft_conformance_poll()');
 const text = library.func('const char *haft_conformance_text()');
 
-/** Every case on each of its threads, in order. */
+/** Every case on each of its threads, in order, but those that need JavaScript in another process. */
 function* runs() {
   let run = 0;
   for (let index = 0; index < count(); index++) {
-    const { number, promise, threads } = koffi.decode(caseAt(index), Case);
-    if (only && !only.includes(number)) continue;
+    const { number, promise, threads, processes } = koffi.decode(caseAt(index), Case);
+    if (processes === 2 || (only && !only.includes(number))) continue;
     for (const [thread, bit] of Object.entries(THREADS)) {
       if (threads & bit) yield { run: run++, index, bit, case: number, thread, promise };
     }

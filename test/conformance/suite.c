@@ -26,7 +26,8 @@ static int count, sorted;
 void add_case(const char *number, unsigned how, const char *promise, void (*run)(void)) {
   Entry *e = &entries[count++];
   if (count == COUNT(entries)) abort();
-  *e = (Entry){{number, promise, how & BOTH, (how & MAY_LACK) != 0}, run, 0, 0};
+  const uint32_t processes = how & ONE_PROCESS ? 1 : how & TWO_PROCESSES ? 2 : 0;
+  *e = (Entry){{number, promise, how & BOTH, (how & MAY_LACK) != 0, processes}, run, 0, 0};
   sscanf(number, "%d.%d", &e->section, &e->position);
 }
 
@@ -178,7 +179,8 @@ bool await(bool condition, const char *file, int line, const char *what) {
 void expect_told(const char *file, int line, const char *what, haft_status got, haft_status wanted) {
   if (got == wanted) return;
   if (got == HAFT_E_BACKEND && now.entry && now.entry->what.may_lack) refused("%s", what);
-  else failed(file, line, "%s: got %s, expected %s", what, haft_status_name(got), haft_status_name(wanted));
+  else failed(file, line, "%s: got %s%s%s, expected %s", what, haft_status_name(got), got == HAFT_E_EXCEPTION ? ": " : "",
+              got == HAFT_E_EXCEPTION ? haft_last_error()->message : "", haft_status_name(wanted));
 }
 
 void expect_status(const char *file, int line, const char *what, haft_status got, haft_status wanted) {

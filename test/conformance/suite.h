@@ -31,7 +31,9 @@
 #define OWN HAFT_CONFORMANCE_OWN
 #define FOREIGN HAFT_CONFORMANCE_FOREIGN
 #define BOTH (OWN | FOREIGN)
-#define MAY_LACK 4u /* a backend may refuse it */
+#define MAY_LACK 4u      /* a backend may refuse it */
+#define ONE_PROCESS 8u   /* it needs C and JavaScript in one, */
+#define TWO_PROCESSES 16u /* or each in its own */
 
 void add_case(const char *number, unsigned how, const char *promise, void (*run)(void));
 

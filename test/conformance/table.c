@@ -54,7 +54,8 @@ static bool all_unsupported(void) {
       haft_call_async(1, 1, &value, 1, 1, &completer), haft_queue_open(&queue, &descriptor),
       haft_queue_next(1, 0, &completion), haft_queue_close(1), haft_serve(1, 0), haft_blocking(1, true),
       haft_wait(1, HAFT_EVENT_EMPTY, 0, &happened), haft_signal(1, HAFT_EVENT_USER(0)), haft_moved(1, &found),
-      haft_counters_read(1, 0, &counters)};
+      haft_counters_read(1, 0, &counters), haft_expose(1, "x", NULL, NULL), haft_reply_value(NULL, &value),
+      haft_reply_error(NULL, "x")};
   for (size_t i = 0; i < COUNT(statuses); i++)
     if (statuses[i] != HAFT_E_UNSUPPORTED) return false;
   haft_value_free(&value);

@@ -72,8 +72,7 @@ CASE(8, 4, OWN | MAY_LACK, "haft_serve: C that waits for a thread which calls Ja
   TOLD(call_status, HAFT_OK);
 }
 
-CASE(8, 5, FOREIGN, "haft_serve and haft_blocking: HAFT_E_REALM where the calling thread is not the realm's own.") {
-  EXPECT(haft_serve(realm, -1), HAFT_E_REALM);
+CASE(8, 5, FOREIGN, "haft_blocking: HAFT_E_REALM where the calling thread is not the realm's own.") {
   EXPECT(haft_blocking(realm, true), HAFT_E_REALM);
   EXPECT(haft_blocking(realm, false), HAFT_E_REALM);
 }
@@ -449,4 +448,55 @@ CASE(8, 36, BOTH, "haft_counters_read: HAFT_E_CLOSED for a realm that is closed,
   size_t count;
   const haft_realm *none = no_realms(&count);
   for (size_t i = 0; i < count; i++) EXPECT(haft_counters_read(none[i], 0, &counters), HAFT_E_CLOSED);
+}
+
+/* ---- Functions of the host ---- */
+
+static haft_status function_of_the_host(void *user, const haft_value *args, size_t count, haft_reply *reply) {
+  (void)user, (void)args, (void)count, (void)reply;
+  return HAFT_OK;
+}
+
+CASE(8, 37, BOTH | MAY_LACK, "haft_expose gives a function, takes its place by a second one, and takes it back by NULL, twice too.") {
+  EXPECT(haft_expose(realm, "conformance", function_of_the_host, NULL), HAFT_OK);
+  EXPECT(haft_expose(realm, "conformance", function_of_the_host, &one), HAFT_OK);
+  EXPECT(haft_expose(realm, "conformance", NULL, NULL), HAFT_OK);
+  EXPECT(haft_expose(realm, "conformance", NULL, NULL), HAFT_OK);
+}
+
+CASE(8, 38, BOTH | MAY_LACK, "haft_expose: HAFT_E_ARGUMENT for a name that is not 1 to 112 bytes of UTF-8.") {
+  char name[114];
+  memset(name, 'n', sizeof name);
+  name[113] = 0;
+  EXPECT(haft_expose(realm, name, function_of_the_host, NULL), HAFT_E_ARGUMENT);
+  name[112] = 0;
+  EXPECT(haft_expose(realm, name, function_of_the_host, NULL), HAFT_OK);
+  EXPECT(haft_expose(realm, name, NULL, NULL), HAFT_OK);
+  EXPECT(haft_expose(realm, "", function_of_the_host, NULL), HAFT_E_ARGUMENT);
+  EXPECT(haft_expose(realm, NULL, function_of_the_host, NULL), HAFT_E_ARGUMENT);
+  EXPECT(haft_expose(realm, "\xff", function_of_the_host, NULL), HAFT_E_ARGUMENT);
+}
+
+CASE(8, 39, BOTH | MAY_LACK, "haft_expose: HAFT_E_CLOSED for a realm that is closed, and for an integer that is none.") {
+  size_t count;
+  const haft_realm *none = no_realms(&count);
+  for (size_t i = 0; i < count; i++)
+    EXPECT(haft_expose(none[i], "conformance", function_of_the_host, NULL), HAFT_E_CLOSED);
+}
+
+CASE(8, 40, BOTH | MAY_LACK, "haft_reply_value and haft_reply_error: HAFT_E_ARGUMENT where no function of the host runs.") {
+  EXPECT(haft_reply_value(NULL, &one), HAFT_E_ARGUMENT);
+  EXPECT(haft_reply_error(NULL, "text"), HAFT_E_ARGUMENT);
+}
+
+CASE(8, 41, FOREIGN,
+     "haft_serve on a foreign thread: HAFT_OK once haft_signal was called, HAFT_E_TIMEOUT when nothing came; HAFT_E_REALM "
+     "without the addon.") {
+  EXPECT(haft_signal(realm, HAFT_EVENT_USER(5)), HAFT_OK);
+  if (haft_expose(realm, "conformance", NULL, NULL) == HAFT_E_BACKEND) {
+    EXPECT(haft_serve(realm, MOMENT), HAFT_E_REALM);
+    return;
+  }
+  EXPECT(haft_serve(realm, WAIT), HAFT_OK);
+  EXPECT(haft_serve(realm, MOMENT), HAFT_E_TIMEOUT);
 }
