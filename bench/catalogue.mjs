@@ -12,6 +12,7 @@ import * as call from './benches/call.mjs';
 import * as callLoaded from './benches/call-loaded.mjs';
 import * as callMany from './benches/call-many.mjs';
 import * as checks from './benches/checks.mjs';
+import * as embed from './benches/embed.mjs';
 import * as loop from './benches/loop.mjs';
 import * as nativeTable from './benches/native-table.mjs';
 import * as post from './benches/post.mjs';
@@ -31,6 +32,7 @@ export const benches = {
   'call-many': callMany,
   'call-loaded': callLoaded,
   checks,
+  embed,
   loop,
   'same-thread': sameThread,
   trampoline,

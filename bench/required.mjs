@@ -4,6 +4,7 @@
 //   atLeast | atMost | below    the limit
 //   reached(row)                the ratio; row(subject, params) finds the first row that has these parameters
 import { BUSY, CALLERS } from './benches/call-loaded.mjs';
+import { THREADS } from './benches/embed.mjs';
 import { TIMER_MILLISECONDS } from './benches/loop.mjs';
 
 // haft is so many times as fast as the peer.
@@ -23,6 +24,14 @@ const within = (bench, what, milliseconds, params) => ({
 });
 
 const million = (op, order) => ({ op, live: 1000000, order });
+
+const embedded = (params) => ({ method: 'trivial', threads: 1, asleep: 'nobody', ...params });
+const EMBED_CASES = {
+  'trivial, 1 thread': embedded({}),
+  'the caller asleep': embedded({ asleep: 'caller' }),
+  'the realm asleep': embedded({ asleep: 'realm' }),
+};
+const START_MILLISECONDS = 40;
 
 export const REQUIRED = [
   times('table', 'get, 1e6 live, sequential', 'map-number', million('get', 'sequential'), 7),
@@ -92,6 +101,25 @@ export const REQUIRED = [
     atMost: 1.1,
     reached: (row) => row('level 1', { op }).ns / row('level 0', { op }).ns,
   })),
+  ...Object.entries(EMBED_CASES).map(([what, params]) => ({
+    bench: 'embed',
+    what: `${what}, haft over haft-guest`,
+    atMost: 1.3,
+    reached: (row) => row('haft', params).ns / row('haft-guest', params).ns,
+  })),
+  ...THREADS.filter((threads) => threads > 1).map((threads) =>
+    times('embed', `trivial, ${threads} threads`, 'quickjs', embedded({ method: 'trivial', threads }), 1),
+  ),
+  times('embed', 'json, 1 thread', 'quickjs', embedded({ method: 'json', threads: 1 }), 3),
+  {
+    bench: 'embed',
+    what: `${START_MILLISECONDS} ms over the start to the first answer, less node -e 0`,
+    atLeast: 1,
+    reached: (row) => {
+      const start = { method: 'start' };
+      return (START_MILLISECONDS * 1e6) / (row('haft', start).ns - row('node', start).ns);
+    },
+  },
   ...['fail', 'block'].flatMap((full) => [
     within('loop', `a timer of ${TIMER_MILLISECONDS} ms`, 20, { asked: 'timer', full }),
     within('loop', 'an HTTP request', 50, { asked: 'http', full }),
