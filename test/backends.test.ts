@@ -60,7 +60,7 @@ describe('which backend serves', () => {
     expectExit(await inBare(refused, { HAFT_ADDON: join(root, 'not-there.node') }));
     // An installed package has no scripts; it is built from its own folder.
     const next =
-      'assert.throws(() => new Registry(), { next: /^run "npx node-gyp rebuild -C .*haft-bare-/ });';
+      'assert.throws(() => new Registry(), { next: /^run "npx node-gyp configure build -C .*haft-bare-/ });';
     expectExit(await inBare(next, { HAFT_BACKEND: 'addon' }));
   });
 

@@ -22,6 +22,7 @@ const pages = [
   'README.md',
   'examples/addon/README.md',
   'examples/counter/README.md',
+  'examples/embed/README.md',
   'examples/header/README.md',
   'examples/workers/README.md',
   ...readdirSync(join(root, 'docs'))
@@ -115,7 +116,9 @@ describe('the environment', () => {
     );
     const used = sources
       .flatMap((text) => [
-        ...text.matchAll(/process\.env\.(HAFT\w+)|getenv\("(HAFT\w+)"\)|\{ (HAFT\w+) \} = process\.env/g),
+        ...text.matchAll(
+          /\benv\.(HAFT\w+)|value_of\([\w.>-]+, "(HAFT\w+)"\)|getenv\("(HAFT\w+)"\)|\{ (HAFT\w+) \} = process\.env/g,
+        ),
       ])
       .map(([, ...names]) => names.find((name) => name !== undefined)!);
     expect(page).toEqual([...new Set(used)].sort());
@@ -150,7 +153,7 @@ describe('snippets in C and C++ compile', () => {
   const node = join(dirname(dirname(process.execPath)), 'include', 'node');
   // What the text of the pages says is at hand.
   const prelude = `
-    #include <haft.h>
+    #include <haft_embed.h>
     #include <stdio.h>
     #include <string.h>
     #include <unistd.h>
@@ -163,7 +166,7 @@ describe('snippets in C and C++ compile', () => {
     if (code.includes('node_api.h') && !existsSync(join(node, 'node_api.h'))) return;
     let whole = code;
     if (!code.includes('#include')) {
-      const topLevel = /^typedef/m.test(code);
+      const topLevel = /^typedef/m.test(code) || /^\w+ \w+\(.*\) \{$/m.test(code);
       whole = topLevel
         ? `${prelude}\n${code}`
         : `${prelude}\nhaft_status snippet(void) {\n${code}\nreturn HAFT_OK;\n}`;
